@@ -1,0 +1,1 @@
+//! A local Walrus network: storage nodes and a Sui-compatible chain that speak the real protocols.

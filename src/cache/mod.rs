@@ -1,0 +1,1 @@
+//! Hot slivers and units, in memory and on disk.

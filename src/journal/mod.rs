@@ -1,0 +1,1 @@
+//! What is promised to the user but not yet certified.

@@ -1,0 +1,2 @@
+//! The walrusfs program.
+fn main() {}

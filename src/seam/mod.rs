@@ -1,0 +1,10 @@
+//! The seams through which tests reach the world: clock, randomness and the block file under journal and spool
+//! (design.md 12). Node transport and chain transport are seams of `walrus-client`.
+
+mod block_file;
+mod clock;
+mod random;
+
+pub use block_file::{BlockDir, BlockFile, OsDir};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use random::{OsRandom, Random, SeededRandom};

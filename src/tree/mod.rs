@@ -1,0 +1,3 @@
+//! The directory tree.
+
+pub mod record;

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The one command that passes the tests: installs what it needs, builds, checks and runs everything.
+# Prints how long each stage took. Needs root (real mounts), apt, and a Rust toolchain.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+stage() {
+    local name=$1 start=$SECONDS
+    shift
+    echo "== $name"
+    "$@"
+    echo "== $name: $((SECONDS - start)) s"
+}
+
+install_tools() {
+    local missing=()
+    command -v setfattr >/dev/null || missing+=(attr)
+    command -v fusermount3 >/dev/null || missing+=(fuse3)
+    command -v rsync >/dev/null || missing+=(rsync)
+    command -v node >/dev/null || missing+=(nodejs npm)
+    if [ ${#missing[@]} -gt 0 ]; then
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    fi
+    command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest --version 0.9.143
+}
+
+stage "tools" install_tools
+stage "format" cargo fmt --all --check
+stage "lint" cargo clippy --profile ci --workspace --all-targets --locked -- -D warnings
+stage "build" cargo build --profile ci --workspace --all-targets --locked
+if [ -d contracts/walrusfs ] && [ -x contracts/test.sh ]; then
+    stage "contracts" contracts/test.sh
+fi
+stage "tests" cargo nextest run --cargo-profile ci --workspace --locked
