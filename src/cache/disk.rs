@@ -179,7 +179,7 @@ impl DiskTier {
     fn leaves_free(&self, size: u64) -> bool {
         match nix::sys::statvfs::statvfs(&self.dir) {
             Ok(stat) => {
-                let free = (stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64);
+                let free = stat.blocks_available().saturating_mul(stat.fragment_size());
                 free >= self.min_free.saturating_add(size)
             }
             Err(_) => false,

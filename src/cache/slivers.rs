@@ -211,7 +211,10 @@ mod tests {
     }
 
     fn sliver(n: u8, len: usize) -> Sliver {
-        Sliver { bytes: (0..len).map(|i| n.wrapping_add(i as u8)).collect::<Vec<_>>().into(), verified: n % 2 == 0 }
+        Sliver {
+            bytes: (0..len).map(|i| n.wrapping_add(i as u8)).collect::<Vec<_>>().into(),
+            verified: n.is_multiple_of(2),
+        }
     }
 
     fn config(dir: &std::path::Path) -> CacheConfig {
