@@ -1,1 +1,3 @@
 //! A local Walrus network: storage nodes and a Sui-compatible chain that speak the real protocols.
+
+pub mod chain;
