@@ -54,6 +54,10 @@ impl DiskTier {
         self.index.lock().bytes
     }
 
+    pub(super) fn holds(&self, key: SliverKey) -> bool {
+        self.index.lock().sizes.contains(&key)
+    }
+
     fn path(&self, key: SliverKey) -> PathBuf {
         self.dir.join(format!("{:02x}", key.blob[0])).join(file_name(key))
     }

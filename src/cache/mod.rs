@@ -2,7 +2,7 @@
 //!
 //! Why it exists: a range of a pack lies in one or a few systematic primary slivers; whoever reads one 64 KiB chunk
 //! will read its neighbours, so whole slivers are kept. Mechanism: [`SliverCache`] is a memory tier over a disk tier,
-//! both bounded by bytes and least-recently-used; `PackReader` asks it first, then the network, and lets many
+//! both bounded by bytes and least-recently-used; [`PackReader`] asks it first, then the network, and lets many
 //! readers of one sliver share one fetch.
 //!
 //! It promises: only bytes that the network holds (sealed) lie here, so the whole folder may be deleted at any time;
@@ -11,6 +11,8 @@
 //! cannot check a tag.
 
 mod disk;
+mod reader;
 mod slivers;
 
+pub use reader::{Check, PackReader, ReaderStats, SliverSource};
 pub use slivers::{CacheConfig, CacheStats, Sliver, SliverCache, SliverKey};

@@ -131,6 +131,11 @@ impl SliverCache {
         found
     }
 
+    /// Whether either tier seems to hold the sliver; cheap, for deciding whether to fetch ahead.
+    pub fn holds(&self, key: SliverKey) -> bool {
+        self.memory.lock().slivers.contains(&key) || self.disk.as_ref().is_some_and(|disk| disk.holds(key))
+    }
+
     /// Whether a disk tier exists.
     pub fn has_disk(&self) -> bool {
         self.disk.is_some()
