@@ -149,6 +149,8 @@ pub struct Inode {
     pub rdev: u32,
     /// Length in bytes; for a symbolic link the target's, for a directory the number of entries.
     pub size: u64,
+    /// Chunks that have a place, dirty memory not counted: `st_blocks` without a scan of the extents.
+    pub chunks: u64,
     /// Last access.
     pub atime: Time,
     /// Last change of content.
