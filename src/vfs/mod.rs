@@ -21,6 +21,7 @@
 
 mod api;
 mod layers;
+#[allow(dead_code, reason = "the bodies of the operations use it")]
 mod types;
 
 pub use api::{Config, Counts, Cut, SpoolPlace, Vfs};
