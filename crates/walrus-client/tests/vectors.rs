@@ -1,5 +1,11 @@
 //! Every entry of the protocol's test vectors that concerns this crate.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking; helper functions are not marked as tests"
+)]
+
 use serde_json::Value;
 use sui_sdk_types::{Address, Identifier, StructTag, TypeTag};
 use walrus_client::wire::bls::{BlsPublicKey, BlsSecretKey, BlsSignature};
