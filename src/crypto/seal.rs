@@ -1,0 +1,109 @@
+//! Sealing of everything that does not lie in a pack: XChaCha20-Poly1305, fresh random nonce, key epoch in clear.
+//!
+//! ```text
+//! key epoch u32 LE | nonce 24 | ciphertext | tag 16
+//! ```
+//! Associated data: format u16 LE (1) | domain u8 | uid 32 | key epoch u32 LE | the caller's.
+
+use super::keys::{SubKey, context};
+use crate::ids::{DriveUid, KeyEpoch};
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+
+/// Version of both sealing constructions; part of every associated data.
+pub(super) const FORMAT: u16 = 1;
+
+/// Bytes that sealing adds: key epoch, nonce, tag.
+pub const SEAL_OVERHEAD: usize = 4 + NONCE + 16;
+
+const NONCE: usize = 24;
+
+/// What is sealed: each domain has its own key, so that nothing sealed as one can be opened as another. The
+/// discriminants are the format's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Domain {
+    /// An entry of the Drive's log.
+    Log = 1,
+    /// The Drive's commit seal.
+    Seal = 2,
+    /// The Drive's label.
+    Label = 3,
+    /// Journal and spool on the local disk.
+    Journal = 4,
+    /// Caches on the local disk.
+    Cache = 5,
+    /// An older master key in the Drive's keyring.
+    Keyring = 6,
+}
+
+impl Domain {
+    pub(super) fn context(self) -> &'static str {
+        match self {
+            Domain::Log => context::LOG,
+            Domain::Seal => context::SEAL,
+            Domain::Label => context::LABEL,
+            Domain::Journal => context::JOURNAL,
+            Domain::Cache => context::CACHE,
+            Domain::Keyring => context::KEYRING,
+        }
+    }
+}
+
+/// Watches every sealing, so that a test can assert that no (key, nonce) pair is ever used for two plaintexts.
+pub trait SealObserver: Send + Sync {
+    /// Something was sealed. `key` is a BLAKE3 hash of the key, `ciphertext` one of ciphertext and tag.
+    fn sealed(&self, key: [u8; 32], nonce: &[u8], ciphertext: [u8; 32]);
+}
+
+pub(super) fn observe(observer: Option<&dyn SealObserver>, key: &SubKey, nonce: &[u8], ciphertext: &[u8]) {
+    if let Some(observer) = observer {
+        let hash = |bytes: &[u8]| *blake3::hash(bytes).as_bytes();
+        observer.sealed(hash(&key[..]), nonce, hash(ciphertext));
+    }
+}
+
+fn associated(domain: Domain, uid: &DriveUid, epoch: KeyEpoch, aad: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(39 + aad.len());
+    out.extend_from_slice(&FORMAT.to_le_bytes());
+    out.push(domain as u8);
+    out.extend_from_slice(&uid.0);
+    out.extend_from_slice(&epoch.0.to_le_bytes());
+    out.extend_from_slice(aad);
+    out
+}
+
+/// Who seals: everything that key and associated data depend on, except the caller's.
+pub(super) struct Sealing<'a> {
+    pub(super) domain: Domain,
+    pub(super) uid: &'a DriveUid,
+    pub(super) epoch: KeyEpoch,
+    pub(super) key: SubKey,
+    pub(super) observer: Option<&'a dyn SealObserver>,
+}
+
+impl Sealing<'_> {
+    pub(super) fn seal(&self, nonce: [u8; NONCE], aad: &[u8], plaintext: &[u8]) -> Option<Vec<u8>> {
+        let aad = associated(self.domain, self.uid, self.epoch, aad);
+        let cipher = XChaCha20Poly1305::new((&*self.key).into());
+        let ciphertext = cipher.encrypt(&XNonce::from(nonce), Payload { msg: plaintext, aad: &aad }).ok()?;
+        observe(self.observer, &self.key, &nonce, &ciphertext);
+        let mut out = Vec::with_capacity(plaintext.len() + SEAL_OVERHEAD);
+        out.extend_from_slice(&self.epoch.0.to_le_bytes());
+        out.extend_from_slice(&nonce);
+        out.extend_from_slice(&ciphertext);
+        Some(out)
+    }
+
+    pub(super) fn open(&self, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        let nonce: [u8; NONCE] = sealed.get(4..4 + NONCE)?.try_into().ok()?;
+        let aad = associated(self.domain, self.uid, self.epoch, aad);
+        let cipher = XChaCha20Poly1305::new((&*self.key).into());
+        cipher.decrypt(&XNonce::from(nonce), Payload { msg: sealed.get(4 + NONCE..)?, aad: &aad }).ok()
+    }
+}
+
+/// The key epoch in clear at the start of sealed bytes.
+pub(super) fn epoch_of(sealed: &[u8]) -> Option<KeyEpoch> {
+    Some(KeyEpoch(u32::from_le_bytes(sealed.get(..4)?.try_into().ok()?)))
+}
