@@ -1,2 +1,5 @@
-//! The walrusfs program.
-fn main() {}
+//! The walrusfs program; everything it does is in [`walrusfs::cli`].
+
+fn main() -> std::process::ExitCode {
+    walrusfs::cli::main()
+}

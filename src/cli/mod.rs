@@ -1,1 +1,65 @@
-//! Commands and their output.
+//! The command line: what users and scripts see of walrusfs.
+//!
+//! Why it exists: the rooms below know nothing of terminals, processes and folders; this one composes them into
+//! commands. Mechanism: [`main`] looks at the name it was called by (`mount.walrusfs` and `umount.walrusfs` are the
+//! forms that mount(8) and umount(8) call, see [`helper`]), then parses the command line ([`args`]) and runs one command,
+//! which returns a [`Failure`] with its exit code or nothing.
+//!
+//! It promises: exit codes are those of `docs/exit-codes.md`; results go to stdout, everything else to stderr; secrets
+//! never come from or go to process arguments, the environment or logs. It must never hold a rule of the filesystem
+//! itself: a command is a thin use of another room.
+
+pub mod args;
+pub mod devnet;
+pub mod exit;
+pub mod helper;
+pub mod home;
+pub mod options;
+
+use args::{Cli, Command};
+use clap::Parser;
+use exit::{Code, Failure};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the program on the process's arguments and returns its exit code.
+pub fn main() -> ExitCode {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    match helper::form(&argv) {
+        helper::Form::Mount(rest) => helper::run_mount(rest).into(),
+        helper::Form::Umount(rest) => helper::run_umount(rest).into(),
+        helper::Form::Command => run_command(argv).into(),
+    }
+}
+
+fn run_command(argv: Vec<OsString>) -> Code {
+    let cli = match Cli::try_parse_from(argv) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // The reader may be gone (`walrusfs --help | head`); there is nobody left to tell.
+            let _ = error.print();
+            return if error.use_stderr() { Code::Usage } else { Code::Ok };
+        }
+    };
+    match dispatch(cli.command) {
+        Ok(()) => Code::Ok,
+        Err(failure) => {
+            failure.print();
+            failure.code()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Devnet(args) => devnet::run(args, &home::Home::open()?),
+        Command::Mount(_)
+        | Command::Umount(_)
+        | Command::Sync(_)
+        | Command::Status(_)
+        | Command::Drive(_)
+        | Command::Wallet(_)
+        | Command::Blob(_)
+        | Command::Cache(_) => Err(Failure::new(Code::Failed, "this command is not built yet")),
+    }
+}

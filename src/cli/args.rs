@@ -1,0 +1,340 @@
+//! The command line as clap sees it: every command, its arguments and its help text.
+
+use super::devnet::DevnetArgs;
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  walrusfs mount ~/walrus            mount the drive `default`; the first time, set everything up
+  walrusfs status ~/walrus           what is stored, what is still on its way
+  walrusfs sync ~/walrus             wait until every byte is certified on the network
+  walrusfs umount ~/walrus           the same, then unmount
+
+Without --network everything happens on a local Walrus network that walrusfs starts on this machine.
+Files lie in $WALRUSFS_HOME when set, otherwise at their XDG places. Exit codes: docs/exit-codes.md.";
+
+/// A filesystem whose disk is the Walrus network.
+///
+/// Files are encrypted on this machine, erasure-coded across independent storage nodes and certified on Sui. Whoever
+/// owns the drive's object on chain controls the files; reading them also needs the drive's key.
+#[derive(Debug, Parser)]
+#[command(name = "walrusfs", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Mount a drive as a folder
+    Mount(MountArgs),
+    /// Unmount a drive once everything in it is certified
+    #[command(visible_alias = "unmount")]
+    Umount(UmountArgs),
+    /// Wait until everything written so far is certified on the network
+    Sync(SyncArgs),
+    /// Show what mounted drives hold and what is still on its way
+    Status(StatusArgs),
+    /// Create drives and manage their storage
+    #[command(subcommand)]
+    Drive(DriveCommand),
+    /// The wallet that owns drives and pays for storage
+    #[command(subcommand)]
+    Wallet(WalletCommand),
+    /// Plain Walrus blobs, without a filesystem
+    #[command(subcommand)]
+    Blob(BlobCommand),
+    /// The cache of slivers on this machine
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// The local Walrus network: storage nodes, chain, faucet
+    Devnet(DevnetArgs),
+}
+
+/// Which network a command works on.
+#[derive(Clone, Debug, Default, Args)]
+pub struct NetworkArgs {
+    /// The network: local, testnet, mainnet, or a network file (as `walrusfs devnet status --network-file` prints)
+    #[arg(long, value_name = "NAME|FILE", env = "WALRUSFS_NETWORK")]
+    pub network: Option<String>,
+}
+
+/// `walrusfs mount`
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "walrusfs mount [OPTIONS] [DRIVE] MOUNTPOINT",
+    after_help = "\
+DRIVE is a label (`media`), `walrus:media` or the id of a Drive object (`0x...`); without one it is `default`, which
+is created when it does not exist. The command returns when the drive can be used; a daemon goes on serving it.
+
+Options for -o (as in /etc/fstab; `walrusfs mount --help` lists the most useful):
+  ro, allow_other, noatime, relatime, strictatime, nodev, nosuid, noexec
+  key_file=FILE, passphrase_file=FILE      how to open the drive's key slots
+  durability=local|network                 what fsync waits for: the local disk (default) or the network's certificate
+  cache_size=SIZE, cache_dir=DIR           sliver cache; sizes as 512M, 10G
+  memory=SIZE, journal_size=SIZE, timeout=SECONDS, sync_interval=SECONDS, log=FILE, log_level=LEVEL, network=NAME|FILE
+
+Examples:
+  walrusfs mount ~/walrus
+  walrusfs mount media /srv/media -o allow_other,noatime --read-only
+  walrusfs mount walrus:media /srv/media --network testnet -f"
+)]
+pub struct MountArgs {
+    /// The drive (optional) and the folder to mount it on
+    #[arg(required = true, num_args = 1..=2, value_names = ["DRIVE", "MOUNTPOINT"])]
+    pub targets: Vec<OsString>,
+    /// Network to use
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Mount options, separated by commas; may be repeated
+    #[arg(short = 'o', value_name = "OPTIONS")]
+    pub options: Vec<OsString>,
+    /// Stay in the foreground and log to stderr
+    #[arg(short = 'f', long)]
+    pub foreground: bool,
+    /// Refuse every change
+    #[arg(long)]
+    pub read_only: bool,
+    /// Seconds to wait for the drive to be usable
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub wait: u64,
+    /// Say nothing on success
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `walrusfs umount`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Unmounts first, then waits until the network has certified everything. When the mount point is in use nothing is done
+and the exit code is 10. When time runs out the exit code is 9: the data is safe in the journal and goes on at the
+next mount.")]
+pub struct UmountArgs {
+    /// The folder the drive is mounted on
+    pub mountpoint: PathBuf,
+    /// Return once everything is durable on this machine; the next mount uploads the rest
+    #[arg(long, conflicts_with = "timeout")]
+    pub no_wait: bool,
+    /// Seconds to wait for the network
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub timeout: u64,
+    /// Take the folder away at once, even while programs use it
+    #[arg(short, long)]
+    pub lazy: bool,
+}
+
+/// `walrusfs sync`
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    /// The folder the drive is mounted on
+    pub mountpoint: PathBuf,
+    /// Seconds to wait for the network; without it, as long as it takes
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+}
+
+/// `walrusfs status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The folder the drive is mounted on; without it, every mount of this user
+    pub mountpoint: Option<PathBuf>,
+    /// One JSON object, or an array of them without a mount point
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `walrusfs drive`
+#[derive(Debug, Subcommand)]
+pub enum DriveCommand {
+    /// Create a drive: its object on chain, its storage pool and its key
+    Create(DriveCreateArgs),
+    /// List the drives that the wallet owns
+    List {
+        /// Network to use
+        #[command(flatten)]
+        network: NetworkArgs,
+        /// One JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one drive
+    Info {
+        /// Label or object id
+        drive: String,
+        /// Network to use
+        #[command(flatten)]
+        network: NetworkArgs,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Pay for more epochs; the price is shown first
+    Extend {
+        /// Label or object id
+        drive: String,
+        /// Epochs to add
+        #[arg(long, value_name = "N")]
+        epochs: u32,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+        /// Network to use
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
+    /// Pay for more capacity; the price is shown first
+    Resize {
+        /// Label or object id
+        drive: String,
+        /// New encoded capacity in all, for example 512G
+        #[arg(long, value_name = "SIZE", value_parser = super::options::parse_size)]
+        capacity: u64,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+        /// Network to use
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
+}
+
+/// `walrusfs drive create`
+#[derive(Debug, Args)]
+pub struct DriveCreateArgs {
+    /// The drive's name: seen only by those who hold its key
+    pub label: String,
+    /// Encoded capacity to buy (about 4.5 times what fits), for example 256G
+    #[arg(long, value_name = "SIZE", value_parser = super::options::parse_size)]
+    pub capacity: Option<u64>,
+    /// Epochs to pay for; without it, as many as the network sells on the local one, and one on others
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u32>,
+    /// Add a key slot for the passphrase in this file (its first line)
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Write the drive's key here instead of to the keys folder
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Network to use
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// `walrusfs wallet`
+#[derive(Debug, Subcommand)]
+pub enum WalletCommand {
+    /// Print the wallet's address, making the wallet if there is none
+    Address {
+        /// Network to use
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
+    /// Print how much SUI and WAL the wallet has
+    Balance {
+        /// Network to use
+        #[command(flatten)]
+        network: NetworkArgs,
+        /// One JSON object, in MIST and FROST
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask the network's faucet for SUI and change some of it for WAL
+    Fund {
+        /// Network to use
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
+}
+
+/// `walrusfs blob`
+#[derive(Debug, Subcommand)]
+pub enum BlobCommand {
+    /// Compute a file's blob id, offline
+    Id {
+        /// The file
+        file: PathBuf,
+        /// Number of shards of the network that the id is for
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        shards: u16,
+    },
+    /// Store a file and print its blob id
+    Put {
+        /// The file
+        file: PathBuf,
+        /// Epochs to store it for
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        epochs: u32,
+        /// Network to use
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
+    /// Read a blob, verified
+    Get {
+        /// The blob id
+        id: String,
+        /// Write here instead of to stdout
+        #[arg(short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Bytes START to END, END excluded
+        #[arg(long, value_name = "START-END")]
+        range: Option<String>,
+        /// Network to use
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
+    /// Show what the network knows about a blob
+    Stat {
+        /// The blob id
+        id: String,
+        /// Network to use
+        #[command(flatten)]
+        network: NetworkArgs,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `walrusfs cache`
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Show where the cache lies and how large it is
+    Info {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete the cache; nothing is lost by it
+    Clear,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_tree_of_commands_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_mount_point_is_the_last_positional() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        let Command::Mount(args) = parse("walrusfs mount media /m -o ro,noatime -f").unwrap().command else {
+            panic!("not a mount")
+        };
+        assert_eq!(args.targets, ["media", "/m"]);
+        assert!(args.foreground);
+        assert!(parse("walrusfs mount").is_err());
+        assert!(parse("walrusfs mount a b c").is_err());
+        assert!(parse("walrusfs umount /m --no-wait --timeout 3").is_err());
+    }
+}
