@@ -1,0 +1,12 @@
+//! End-to-end tests: the built program, real mounts, real processes, a real local network per test.
+//!
+//! Every test has its own home (or several: two homes are two machines) and its own network on free ports, so that tests
+//! run side by side and twice at once. What a test started it ends, by pid, also when it panics.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed assumption fails the test")]
+#![allow(missing_docs, unreachable_pub, reason = "a test binary has no users")]
+
+#[allow(dead_code, reason = "shared by all the modules")]
+mod harness;
+#[allow(dead_code, reason = "shared by all the modules")]
+mod real_tree;
