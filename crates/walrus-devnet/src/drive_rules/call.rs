@@ -1,5 +1,5 @@
 //! The signatures of the module's public functions: what the chain needs to resolve arguments and to answer
-//! `GetFunction`. `contracts/test.sh` compares this table with the compiled bytecode.
+//! `GetFunction`. A test compares the table with the Move source (`contracts/functions.json`).
 
 /// A parameter or result type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,6 +17,8 @@
 
 mod call;
 mod object;
+#[cfg(test)]
+mod scenarios;
 
 pub use call::{FUNCTIONS, Function, Param};
 pub use object::{
@@ -82,44 +84,42 @@ aborts! {
     LEASE_OF_ANOTHER = "ELeaseOfAnother" = 2;
     /// The pool is out on loan in this transaction.
     POOL_LENT = "EPoolLent" = 3;
-    /// The pool is already in its place.
-    POOL_RETURNED = "EPoolReturned" = 4;
     /// The Drive's pool has another type.
-    POOL_TYPE = "EPoolType" = 5;
+    POOL_TYPE = "EPoolType" = 4;
     /// The receipt was made by another Drive.
-    WRONG_RECEIPT = "EWrongReceipt" = 6;
+    WRONG_RECEIPT = "EWrongReceipt" = 5;
     /// The object given back is not the pool that was lent.
-    WRONG_POOL = "EWrongPool" = 7;
+    WRONG_POOL = "EWrongPool" = 6;
     /// The uid is not 32 bytes.
-    UID_LENGTH = "EUidLength" = 8;
+    UID_LENGTH = "EUidLength" = 7;
     /// The holder's id is not 16 bytes.
-    HOLDER_LENGTH = "EHolderLength" = 9;
+    HOLDER_LENGTH = "EHolderLength" = 8;
     /// The salt is not 32 bytes.
-    SALT_LENGTH = "ESaltLength" = 10;
+    SALT_LENGTH = "ESaltLength" = 9;
     /// The label is longer than 512 bytes.
-    LABEL_SIZE = "ELabelSize" = 11;
+    LABEL_SIZE = "ELabelSize" = 10;
     /// The seal is empty or longer than 1024 bytes.
-    SEAL_SIZE = "ESealSize" = 12;
+    SEAL_SIZE = "ESealSize" = 11;
     /// A key slot's body is empty or longer than 512 bytes.
-    SLOT_SIZE = "ESlotSize" = 13;
+    SLOT_SIZE = "ESlotSize" = 12;
     /// More than 16 key slots, or none.
-    SLOT_COUNT = "ESlotCount" = 14;
+    SLOT_COUNT = "ESlotCount" = 13;
     /// Key slots are not in ascending order of their index.
-    SLOT_ORDER = "ESlotOrder" = 15;
+    SLOT_ORDER = "ESlotOrder" = 14;
     /// No key slot has this index.
-    NO_SUCH_SLOT = "ENoSuchSlot" = 16;
+    NO_SUCH_SLOT = "ENoSuchSlot" = 15;
     /// The keyring is longer than 8 KiB.
-    KEYRING_SIZE = "EKeyringSize" = 17;
+    KEYRING_SIZE = "EKeyringSize" = 16;
     /// `log_drop` is more than the log has entries.
-    LOG_DROP = "ELogDrop" = 18;
+    LOG_DROP = "ELogDrop" = 17;
     /// A log entry is empty.
-    ENTRY_EMPTY = "EEntryEmpty" = 19;
+    ENTRY_EMPTY = "EEntryEmpty" = 18;
     /// One commit appends more than 15 KiB.
-    APPEND_SIZE = "EAppendSize" = 20;
+    APPEND_SIZE = "EAppendSize" = 19;
     /// The log would be longer than 16 KiB.
-    LOG_SIZE = "ELogSize" = 21;
+    LOG_SIZE = "ELogSize" = 20;
     /// The root has no bytes.
-    ROOT_EMPTY = "ERootEmpty" = 22;
+    ROOT_EMPTY = "ERootEmpty" = 21;
 }
 
 /// What lies in the Drive's dynamic object field when a call begins.
@@ -330,17 +330,14 @@ impl Drive {
         Ok(Receipt { drive: self.id, pool })
     }
 
-    /// `drive::put_pool`: gives back what was lent. `field` is the dynamic field before the call; `given` the id of the
-    /// object given back, which the caller puts into the field.
-    pub fn put_pool(&mut self, field: PoolField, given: ObjectId, receipt: Receipt) -> Result<(), Abort> {
+    /// `drive::put_pool`: gives back what was lent. `given` is the id of the object given back, which the caller puts into
+    /// the dynamic field (it is empty: a receipt exists only while the pool is away).
+    pub fn put_pool(&self, given: ObjectId, receipt: Receipt) -> Result<(), Abort> {
         if receipt.drive != self.id {
             return Err(Abort::WRONG_RECEIPT);
         }
         if receipt.pool != given {
             return Err(Abort::WRONG_POOL);
-        }
-        if field != PoolField::Empty {
-            return Err(Abort::POOL_RETURNED);
         }
         Ok(())
     }
