@@ -1,0 +1,137 @@
+//! Merkle trees as Red Stuff builds them, and proofs that a symbol belongs to a sliver.
+//!
+//! A level with an odd number of nodes, unless it is the root, gets one *empty* node (32 zero bytes) at its end: the tree is
+//! not padded to a power of two. An empty node is a tag of its own on the wire but hashes as zeros.
+
+use crate::wire::{Reader, put_uleb};
+use crate::{Error, hash};
+
+/// A node of a Merkle tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Node {
+    /// No node: hashed as 32 zero bytes.
+    Empty,
+    /// The hash of a leaf or of two nodes.
+    Digest([u8; 32]),
+}
+
+static ZEROS: [u8; 32] = [0; 32];
+
+impl Node {
+    /// The bytes that enter hashes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        match self {
+            Node::Empty => &ZEROS,
+            Node::Digest(digest) => digest,
+        }
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        match reader.uleb()? {
+            0 => Ok(Node::Empty),
+            1 => reader.array().map(Node::Digest),
+            _ => Err(reader.malformed("unknown kind of Merkle node")),
+        }
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Node::Empty => out.push(0),
+            Node::Digest(digest) => {
+                out.push(1);
+                out.extend_from_slice(digest);
+            }
+        }
+    }
+}
+
+/// A whole tree in memory, for roots and proofs.
+#[derive(Clone, Debug)]
+pub struct MerkleTree {
+    /// From the leaf hashes to the root; odd levels end in an empty node.
+    levels: Vec<Vec<Node>>,
+}
+
+impl MerkleTree {
+    /// The tree over `leaves`, each the content of one leaf.
+    pub fn new<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        Self::from_leaf_hashes(leaves.into_iter().map(hash::leaf).collect())
+    }
+
+    /// The tree over already hashed leaves.
+    pub(crate) fn from_leaf_hashes(hashes: Vec<[u8; 32]>) -> Self {
+        let mut level: Vec<Node> = hashes.into_iter().map(Node::Digest).collect();
+        let mut levels = Vec::new();
+        while level.len() > 1 {
+            if level.len() % 2 == 1 {
+                level.push(Node::Empty);
+            }
+            let above = level
+                .chunks_exact(2)
+                .map(|pair| Node::Digest(hash::inner(pair[0].as_bytes(), pair[1].as_bytes())))
+                .collect();
+            levels.push(std::mem::replace(&mut level, above));
+        }
+        levels.push(level);
+        Self { levels }
+    }
+
+    /// The root; [`Node::Empty`] for a tree without leaves.
+    pub fn root(&self) -> Node {
+        self.levels.last().and_then(|level| level.first()).copied().unwrap_or(Node::Empty)
+    }
+
+    /// The proof for leaf `index`; `None` if there is no such leaf.
+    pub fn proof(&self, index: usize) -> Option<MerkleProof> {
+        let leaves = self.levels.first()?;
+        if !matches!(leaves.get(index), Some(Node::Digest(_))) {
+            return None;
+        }
+        let path = self.levels[..self.levels.len() - 1].iter().enumerate();
+        Some(MerkleProof { path: path.map(|(height, level)| level[(index >> height) ^ 1]).collect() })
+    }
+}
+
+/// The siblings on the way from a leaf to the root, leaf level first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MerkleProof {
+    path: Vec<Node>,
+}
+
+impl MerkleProof {
+    /// True if `leaf` is leaf number `index` of the tree of at most `n_leaves` leaves whose root is `root`.
+    pub fn verify(&self, root: &Node, leaf: &[u8], index: usize, n_leaves: usize) -> bool {
+        let max = n_leaves.next_power_of_two().trailing_zeros() as usize;
+        if self.path.len() > max || index >> self.path.len() != 0 {
+            return false;
+        }
+        let mut node = hash::leaf(leaf);
+        let mut position = index;
+        for sibling in &self.path {
+            node = if position.is_multiple_of(2) {
+                hash::inner(&node, sibling.as_bytes())
+            } else {
+                hash::inner(sibling.as_bytes(), &node)
+            };
+            position >>= 1;
+        }
+        *root == Node::Digest(node)
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let count = reader.count(1)?;
+        // No tree is higher than this, so a longer path is refused before anything is allocated for it.
+        if count > 16 {
+            return Err(reader.malformed("a Merkle proof is longer than any tree is high"));
+        }
+        let path = (0..count).map(|_| Node::read(reader)).collect::<Result<_, _>>()?;
+        Ok(Self { path })
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        put_uleb(out, self.path.len());
+        for node in &self.path {
+            node.write(out);
+        }
+    }
+}
