@@ -14,5 +14,5 @@ mod disk;
 mod reader;
 mod slivers;
 
-pub use reader::{Check, PackReader, ReaderStats, SliverSource};
+pub use reader::{Check, PackReader, ReaderStats, SliverSource, VerifiedReader};
 pub use slivers::{CacheConfig, CacheStats, Sliver, SliverCache, SliverKey};

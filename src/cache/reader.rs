@@ -2,6 +2,7 @@
 
 use super::slivers::{CacheStats, Sliver, SliverCache, SliverKey};
 use crate::error::{FsError, FsResult, Kind};
+use crate::pack::{PackRef, PackSource};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, try_join_all};
@@ -18,6 +19,9 @@ pub trait SliverSource: Send + Sync + 'static {
     /// Bytes of a systematic primary sliver of a blob of `size` bytes (number of secondary source symbols times the
     /// symbol size).
     fn row_len(&self, size: u64) -> FsResult<u64>;
+
+    /// The length of a blob in bytes, from its verified metadata (opening a drive, only the root's place is known).
+    fn size(&self, blob: [u8; 32]) -> BoxFuture<'static, FsResult<u64>>;
 
     /// Fetches row `row` of `blob`; checks its hash against the blob's metadata when `verify` is set, or whenever it had
     /// to be recovered or decoded. Ends within the network's own time limits.
@@ -164,6 +168,19 @@ impl PackReader {
         .await
     }
 
+    /// The same reader for one who checks no tag, or whose tag has failed: only verified slivers are used.
+    pub fn verified(&self) -> VerifiedReader {
+        VerifiedReader(self.clone())
+    }
+
+    async fn read_pack(&self, pack: &PackRef, offset: u64, len: u32, check: Check) -> FsResult<Bytes> {
+        let size = match pack.size {
+            Some(size) => size,
+            None => self.0.source.size(pack.blob_id).await?,
+        };
+        self.read(pack.blob_id, size, offset..offset.saturating_add(u64::from(len)), check).await
+    }
+
     /// Figures since the reader was made.
     pub fn stats(&self) -> ReaderStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -265,6 +282,22 @@ impl PackReader {
     }
 }
 
+/// See [`PackReader::verified`].
+#[derive(Clone)]
+pub struct VerifiedReader(PackReader);
+
+impl PackSource for PackReader {
+    fn read<'a>(&'a self, pack: &'a PackRef, offset: u64, len: u32) -> BoxFuture<'a, FsResult<Bytes>> {
+        self.read_pack(pack, offset, len, Check::Tag).boxed()
+    }
+}
+
+impl PackSource for VerifiedReader {
+    fn read<'a>(&'a self, pack: &'a PackRef, offset: u64, len: u32) -> BoxFuture<'a, FsResult<Bytes>> {
+        self.0.read_pack(pack, offset, len, Check::Hash).boxed()
+    }
+}
+
 fn cut(sliver: &Sliver, range: Range<usize>, key: SliverKey) -> FsResult<Bytes> {
     if range.end > sliver.bytes.len() {
         return Err(FsError::new(
@@ -301,6 +334,10 @@ mod tests {
     impl SliverSource for Arc<Net> {
         fn row_len(&self, _: u64) -> FsResult<u64> {
             Ok(ROW)
+        }
+
+        fn size(&self, _: [u8; 32]) -> BoxFuture<'static, FsResult<u64>> {
+            async { Ok(10_000) }.boxed()
         }
 
         fn fetch(&self, _: [u8; 32], _: u64, row: u16, verify: bool) -> BoxFuture<'static, FsResult<Sliver>> {
