@@ -11,11 +11,11 @@
 //! segment, the frame's offset in it and the frame header. `durable` is the position up to which the journal was known to
 //! be on the disk when the frame was made: it tells recovery whether a missing frame had been promised to anyone.
 
-use super::Sealer;
+use crate::crypto::{Domain, KeyRing, SEAL_OVERHEAD};
 use crate::error::{FsError, FsResult, Kind};
-use crate::ids::DriveUid;
 use crate::tree::record::{Batch, ChunkAddr, Key, KeyKind, Record, Space, SpoolRef};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Bytes before the first frame of a segment.
 pub(super) const SEGMENT_HEADER: usize = 48;
@@ -140,26 +140,22 @@ pub(super) fn parse_segment_header(segment: u64, bytes: &[u8]) -> SegmentHead {
 
 /// Seals and opens frames of one drive.
 pub(super) struct Frames {
-    pub(super) uid: DriveUid,
-    pub(super) sealer: Box<dyn Sealer>,
-    /// Bytes that sealing adds to a payload.
-    overhead: usize,
+    keys: Arc<KeyRing>,
 }
 
 impl Frames {
-    pub(super) fn new(uid: DriveUid, sealer: Box<dyn Sealer>) -> FsResult<Self> {
-        let overhead = sealer.seal(&[], &[])?.len();
-        Ok(Self { uid, sealer, overhead })
+    pub(super) fn new(keys: Arc<KeyRing>) -> Self {
+        Self { keys }
     }
 
     /// Bytes of the frame of a payload of `len` bytes.
     pub(super) fn total(&self, len: usize) -> usize {
-        FRAME_HEADER.saturating_add(len).saturating_add(self.overhead).next_multiple_of(ALIGN)
+        FRAME_HEADER.saturating_add(len).saturating_add(SEAL_OVERHEAD).next_multiple_of(ALIGN)
     }
 
     fn aad(&self, segment: u64, offset: u64, header: &[u8; FRAME_HEADER]) -> [u8; 80] {
         let mut aad = [0; 80];
-        aad[..32].copy_from_slice(&self.uid.0);
+        aad[..32].copy_from_slice(&self.keys.uid().0);
         aad[32..40].copy_from_slice(&segment.to_le_bytes());
         aad[40..48].copy_from_slice(&offset.to_le_bytes());
         aad[48..].copy_from_slice(&header[..32]);
@@ -175,12 +171,12 @@ impl Frames {
         (kind, lsn, durable): (FrameKind, u64, u64),
         payload: &[u8],
     ) -> FsResult<()> {
-        let sealed_len = payload.len().saturating_add(self.overhead);
+        let sealed_len = payload.len().saturating_add(SEAL_OVERHEAD);
         let sealed = u32::try_from(sealed_len).ok().filter(|_| sealed_len <= MAX_SEALED).ok_or_else(|| {
             FsError::new(Kind::Internal, format!("journal: a frame of {} bytes is above the bound", payload.len()))
         })?;
         let header = FrameHeader { kind, sealed, lsn, durable }.encode();
-        let bytes = self.sealer.seal(&self.aad(segment, offset, &header), payload)?;
+        let bytes = self.keys.seal(Domain::Journal, &self.aad(segment, offset, &header), payload)?;
         if bytes.len() != sealed_len {
             return Err(FsError::new(Kind::Internal, "journal: the sealing has no fixed length"));
         }
@@ -198,7 +194,7 @@ impl Frames {
         let header = FrameHeader::parse(bytes).ok_or_else(damaged)?;
         let head: &[u8; FRAME_HEADER] = bytes.first_chunk().ok_or_else(damaged)?;
         let sealed = bytes.get(FRAME_HEADER..FRAME_HEADER + header.sealed as usize).ok_or_else(damaged)?;
-        let payload = self.sealer.open(&self.aad(segment, offset, head), sealed)?;
+        let payload = self.keys.open(Domain::Journal, &self.aad(segment, offset, head), sealed)?;
         Ok((header, payload))
     }
 }
@@ -263,7 +259,7 @@ pub(super) const REMAP_PART: usize = 32 * 1024;
 mod tests {
     use super::*;
     use crate::ids::Ino;
-    use crate::journal::tests::test_sealer;
+    use crate::journal::tests::test_keys;
     use crate::tree::record::Dirent;
     use proptest::prelude::*;
 
@@ -271,10 +267,7 @@ mod tests {
     fn batches_survive_the_round_trip() {
         let batch: Batch = vec![
             (Key::inode(Ino(7)), Some(Record::Inode(Default::default()))),
-            (
-                Key::dirent(Ino(1), 160),
-                Some(Record::Dirent(Dirent { name: b"a\xff".to_vec(), ino: Ino(7), kind: 8 })),
-            ),
+            (Key::dirent(Ino(1), 160), Some(Record::Dirent(Dirent { name: b"a\xff".to_vec(), ino: Ino(7), kind: 8 }))),
             (Key::xattr(Ino(7), b"user.x"), None),
             (Key::counters(Space::Files), Some(Record::Counters(Default::default()))),
         ];
@@ -284,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_frame_opens_only_where_it_was_written() {
-        let frames = Frames::new(DriveUid([1; 32]), test_sealer()).unwrap();
+        let frames = Frames::new(test_keys(1));
         let mut out = Vec::new();
         frames.encode(&mut out, 3, 48, (FrameKind::Data, 9, 4), b"payload").unwrap();
         assert_eq!(out.len(), frames.total(7));
@@ -293,7 +286,7 @@ mod tests {
         for (segment, offset) in [(4, 48), (3, 56)] {
             assert!(frames.decode(segment, offset, &out).is_err());
         }
-        let other = Frames::new(DriveUid([2; 32]), test_sealer()).unwrap();
+        let other = Frames::new(test_keys(2));
         assert!(other.decode(3, 48, &out).is_err());
     }
 
@@ -312,13 +305,13 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let frames = Frames::new(DriveUid([1; 32]), test_sealer()).unwrap();
+            let frames = Frames::new(test_keys(1));
             let _ = (frames.decode(1, 48, &bytes).is_err(), decode_batch(&bytes), parse_segment_header(1, &bytes));
         }
 
         #[test]
         fn any_flipped_bit_is_noticed(bit in 0usize..47 * 8) {
-            let frames = Frames::new(DriveUid([1; 32]), test_sealer()).unwrap();
+            let frames = Frames::new(test_keys(1));
             let mut out = Vec::new();
             frames.encode(&mut out, 1, 48, (FrameKind::Data, 1, 0), b"payload").unwrap();
             out[bit / 8] ^= 1 << (bit % 8);

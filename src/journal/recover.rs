@@ -136,14 +136,20 @@ impl Scan {
         }
         let mut drop = Vec::new();
         for (&segment, &length) in &self.lengths {
+            let empty = length <= SEGMENT_HEADER as u64;
             match keep.get_mut(&segment) {
-                None => drop.push(segment),
+                None if empty || (segment > place.0 && promised < next) => drop.push(segment),
                 // Only the end of the journal is cut; damage elsewhere stays as it is for a closer look.
+                None => {
+                    keep.insert(segment, (length, 0));
+                }
                 Some(kept) if segment != place.0 || (promised >= next && !torn) => kept.0 = length,
                 Some(_) => {}
             }
             let kept = keep.get(&segment).map_or(0, |kept| kept.0);
-            recovery.lost.torn_bytes += length.saturating_sub(kept);
+            if !empty {
+                recovery.lost.torn_bytes += length.saturating_sub(kept);
+            }
         }
         Ok(Resume { recovery, keep, drop, last: last.max(cut), pending_in })
     }

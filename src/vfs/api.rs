@@ -1,11 +1,11 @@
 //! The operations of the vfs.
 
-use super::layers::Layers;
 use super::types::*;
 use crate::error::{FsError, FsResult};
 use crate::ids::{Ino, Lsn};
 use crate::journal::{Journal, Recovery};
 use crate::seam::Clock;
+use crate::tree::Tree;
 use crate::tree::record::{ChunkAddr, SpoolRef};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -72,7 +72,7 @@ pub struct SpoolPlace {
 
 /// A mounted drive's files.
 pub struct Vfs {
-    _layers: parking_lot::Mutex<Box<dyn Layers>>,
+    _layers: Arc<Tree>,
 }
 
 fn pending<T>() -> Outcome<T> {
@@ -84,14 +84,14 @@ impl Vfs {
     /// journal's pending record) end in the frozen layer, later ones on top.
     pub fn start(
         config: Config,
-        tree: Box<dyn Layers>,
+        tree: Arc<Tree>,
         journal: Arc<Journal>,
         recovery: Recovery,
         frozen: Option<Lsn>,
         clock: Arc<dyn Clock>,
     ) -> FsResult<Self> {
         let _ = (config, journal, recovery, frozen, clock);
-        Ok(Self { _layers: parking_lot::Mutex::new(tree) })
+        Ok(Self { _layers: tree })
     }
 
     /// Finds `name` in `dir` and counts one lookup. `.` and `..` are understood.

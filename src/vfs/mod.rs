@@ -20,12 +20,10 @@
 //! The kernel checks permissions (`default_permissions`), and every name and number it passes may still be wrong.
 
 mod api;
-mod layers;
 #[allow(dead_code, reason = "the bodies of the operations use it")]
 mod types;
 
 pub use api::{Config, Counts, Cut, SpoolPlace, Vfs};
-pub use layers::{Fetch, Layers, NodeAddr};
 pub use types::{
     Attr, BLOCK_SIZE, Barrier, Caller, DirEntry, Fallocate, Handle, MAX_FILE, NAME_MAX, Needs, Opened, Outcome,
     RenameMode, SYMLINK_MAX, Scope, Seek, SetAttr, SetTime, StatFs, WriteFlags, XATTR_MAX, XattrMode,

@@ -1,8 +1,8 @@
 //! The words of the vfs: who asks, what an inode looks like from outside, what an operation waits for.
 
-use super::layers::NodeAddr;
 use crate::error::{FsError, FsResult};
 use crate::ids::{Ino, Lsn};
+use crate::tree::NodeAddr;
 use crate::tree::record::{ChunkAddr, Inode, Time};
 
 /// Largest file, bytes: 4 PiB. Offsets beyond it are `EFBIG`.
