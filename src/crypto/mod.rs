@@ -15,6 +15,7 @@
 mod keyring;
 mod keys;
 mod seal;
+pub mod slots;
 mod unit;
 
 pub use keyring::KeyRing;
