@@ -20,8 +20,8 @@ const VERSION: u8 = 1;
 const INDEX_PREFIX: usize = 5;
 /// The index never takes more columns than this.
 const MAX_INDEX_COLUMNS: usize = 10;
-/// Bytes of the patch header that its length field does not count: version and the length itself.
-const UNCOUNTED: usize = 5;
+/// Version, length and mask before a patch's identifier; the length counts what follows them.
+const PATCH_HEADER: usize = 6;
 const TAGS_BIT: u8 = 1;
 
 /// Why blobs cannot be laid out as one quilt, or a quilt cannot be read.
@@ -96,9 +96,9 @@ impl<'a> QuiltBlob<'a> {
         let tags = if self.tags.is_empty() { None } else { Some(tags_bcs(&self.tags)) };
         let short = |bytes: &[u8]| u16::try_from(bytes.len()).map(u16::to_le_bytes).map_err(|_| QuiltError::TooLarge);
 
-        let counted = 1 + 2 + identifier.len() + tags.as_ref().map_or(0, |tags| 2 + tags.len()) + self.data.len();
+        let counted = 2 + identifier.len() + tags.as_ref().map_or(0, |tags| 2 + tags.len()) + self.data.len();
         let length = u32::try_from(counted).map_err(|_| QuiltError::TooLarge)?;
-        let mut out = Vec::with_capacity(UNCOUNTED + counted);
+        let mut out = Vec::with_capacity(PATCH_HEADER + counted);
         out.push(VERSION);
         out.extend_from_slice(&length.to_le_bytes());
         out.push(if tags.is_some() { TAGS_BIT } else { 0 });
@@ -369,9 +369,8 @@ pub fn read_patch(columns: Range<u16>, slivers: &[Sliver<'_, Secondary>]) -> Res
         return Err(reader.malformed("unknown version"));
     }
     let length = reader.u32()? as usize;
-    let body = reader.take(length)?;
-    let mut reader = Reader::new("quilt patch", body);
     let mask = reader.u8()?;
+    let mut reader = Reader::new("quilt patch", reader.take(length)?);
     let identifier = section(&mut reader)?;
     let mut nested = Reader::new("quilt patch", identifier);
     let identifier = nested.string()?.to_owned();
