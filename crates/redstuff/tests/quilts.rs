@@ -1,5 +1,7 @@
 //! Every quilt of `data/quilt.json`, which was written by the TypeScript SDK; and quilts that lie.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like the tests themselves")]
+
 mod common;
 
 use common::{input, number, params, text, vectors};

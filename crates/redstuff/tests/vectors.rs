@@ -1,5 +1,7 @@
 //! Every case of `data/encoding.json`, which was written by the reference encoder.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like the tests themselves")]
+
 mod common;
 
 use common::{input, number, params, text, vectors};
