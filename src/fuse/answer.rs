@@ -1,0 +1,258 @@
+//! How a request is answered: at once by the worker that read it, or later by a task that waited for it.
+
+use super::session::Limits;
+use crate::error::{FsError, FsResult, Kind};
+use crate::ids::Ino;
+use crate::tree::NodeAddr;
+use crate::tree::record::ChunkAddr;
+use crate::vfs::{Needs, Outcome, Scope, Vfs};
+use fuser::{
+    Errno, INodeNo, Notifier, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
+    ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
+};
+use futures::future::BoxFuture;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Brings what a vfs operation waits for from the network.
+pub trait Loader: Send + Sync + 'static {
+    /// Loads tree nodes into the tree and chunks into the vfs (`Vfs::insert_chunk`). Some of them may fail to come while
+    /// others do; the error is that of one that failed.
+    fn load(&self, nodes: Vec<NodeAddr>, chunks: Vec<ChunkAddr>) -> BoxFuture<'_, FsResult<()>>;
+
+    /// Returns when everything done before the call is certified on the network (`durability=network`).
+    fn certify(&self) -> BoxFuture<'_, FsResult<()>>;
+}
+
+/// How long one wait for space lasts before the operation is tried again: a wake-up that came between the failed try and
+/// the wait is then not missed for long.
+const SPACE_SLICE: Duration = Duration::from_secs(1);
+
+/// What all requests share.
+pub(crate) struct Service {
+    pub(crate) vfs: Arc<Vfs>,
+    pub(crate) loader: Arc<dyn Loader>,
+    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) limits: Limits,
+    /// Set before the first request is read.
+    pub(crate) notifier: OnceLock<Notifier>,
+}
+
+/// A reply that can say no.
+pub(crate) trait Refuse: Send + 'static {
+    fn refuse(self, errno: Errno);
+}
+
+macro_rules! refuse {
+    ($($reply:ty),* $(,)?) => {
+        $(impl Refuse for $reply {
+            fn refuse(self, errno: Errno) {
+                self.error(errno);
+            }
+        })*
+    };
+}
+
+refuse!(
+    ReplyAttr,
+    ReplyCreate,
+    ReplyData,
+    ReplyDirectory,
+    ReplyDirectoryPlus,
+    ReplyEmpty,
+    ReplyEntry,
+    ReplyLseek,
+    ReplyOpen,
+    ReplyStatfs,
+    ReplyWrite,
+    ReplyXattr,
+);
+
+/// What a request was about, for the log: never a name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About {
+    pub(crate) operation: &'static str,
+    pub(crate) ino: Ino,
+}
+
+impl About {
+    fn log(self, error: &FsError) {
+        if !matches!(error.kind(), Kind::Posix(_)) {
+            tracing::warn!(
+                operation = self.operation,
+                ino = self.ino.0,
+                errno = error.errno(),
+                error = error as &dyn std::error::Error,
+                "a request failed"
+            );
+        }
+    }
+
+    /// The answer of a panic: the request is refused, the worker lives on.
+    fn panicked<T>(self, operation: std::thread::Result<T>) -> FsResult<T> {
+        operation.map_err(|_| {
+            FsError::new(Kind::Internal, format!("{} of inode {} panicked; this is a bug", self.operation, self.ino))
+        })
+    }
+}
+
+impl Service {
+    /// Calls `operation`; answers with `done` when it is finished, otherwise meets its needs in a task and calls again.
+    pub(crate) fn answer<R: Refuse, T: Send + 'static>(
+        self: &Arc<Self>,
+        about: About,
+        mut reply: R,
+        mut operation: impl FnMut(&Vfs, &mut R) -> Outcome<T> + Send + 'static,
+        done: impl FnOnce(R, T) + Send + 'static,
+    ) {
+        match self.attempt(about, &mut reply, &mut operation) {
+            Outcome::Done(result) => finish(about, reply, result, done),
+            Outcome::Wait(needs) => self.later(about, needs, reply, operation, done),
+        }
+    }
+
+    /// One call of `operation` that cannot panic.
+    pub(crate) fn attempt<R, T>(
+        &self,
+        about: About,
+        reply: &mut R,
+        operation: &mut impl FnMut(&Vfs, &mut R) -> Outcome<T>,
+    ) -> Outcome<T> {
+        // The vfs holds no lock across its own panic points that would stay poisoned (parking_lot), and a reply that was
+        // half used is dropped, which answers EIO.
+        match about.panicked(catch_unwind(AssertUnwindSafe(|| operation(&self.vfs, reply)))) {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::Done(Err(error)),
+        }
+    }
+
+    /// Meets `needs` in a task, calls `operation` again until it is finished or the time is over, then answers.
+    pub(crate) fn later<R: Refuse, T: Send + 'static>(
+        self: &Arc<Self>,
+        about: About,
+        needs: Needs,
+        mut reply: R,
+        mut operation: impl FnMut(&Vfs, &mut R) -> Outcome<T> + Send + 'static,
+        done: impl FnOnce(R, T) + Send + 'static,
+    ) {
+        let service = Arc::clone(self);
+        self.runtime.spawn(async move {
+            let deadline = Instant::now() + service.limits.timeout;
+            let mut needs = needs;
+            let result = loop {
+                let for_space = needs.space;
+                match tokio::time::timeout_at(deadline, service.meet(needs)).await {
+                    Ok(Ok(())) if Instant::now() < deadline => {}
+                    Ok(Err(error)) => break Err(error),
+                    Ok(Ok(())) | Err(_) => break Err(too_late(about, for_space, service.limits.timeout)),
+                }
+                match service.attempt(about, &mut reply, &mut operation) {
+                    Outcome::Done(result) => break result,
+                    Outcome::Wait(more) => needs = more,
+                }
+            };
+            finish(about, reply, result, done);
+        });
+    }
+
+    /// Waits until everything in `needs` has happened.
+    async fn meet(&self, needs: Needs) -> FsResult<()> {
+        let Needs { nodes, chunks, durable, write_back, space } = needs;
+        if !nodes.is_empty() || !chunks.is_empty() {
+            self.loader.load(nodes, chunks).await?;
+        }
+        if let Some(scope) = write_back {
+            self.write_back(scope).await?;
+        }
+        if let Some(lsn) = durable {
+            self.blocking(move |vfs| vfs.sync_journal(lsn)).await??;
+        }
+        if space {
+            // Whether it was freed or the slice is over, the operation says by being tried again.
+            let _ = tokio::time::timeout(SPACE_SLICE, self.vfs.space_freed()).await;
+        }
+        Ok(())
+    }
+
+    async fn write_back(&self, scope: Scope) -> FsResult<()> {
+        loop {
+            match self.blocking(move |vfs| vfs.write_back(scope)).await? {
+                Outcome::Done(result) => return result,
+                // Boxed because writing back may itself need something.
+                Outcome::Wait(needs) => Box::pin(self.meet(needs)).await?,
+            }
+        }
+    }
+
+    /// Runs `work` on a thread that may block on the disk.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Vfs) -> T + Send + 'static) -> FsResult<T> {
+        let vfs = Arc::clone(&self.vfs);
+        self.runtime
+            .spawn_blocking(move || work(&vfs))
+            .await
+            .map_err(|error| FsError::new(Kind::Internal, "work on the local disk was broken off").caused_by(error))
+    }
+
+    /// Answers after the kernel's dirty pages of `ino` have arrived: the kernel sends LSEEK before them, and "hole" for
+    /// data just written would make `cp` copy zeros.
+    pub(crate) fn answer_after_dirty_pages<R: Refuse, T: Send + 'static>(
+        self: &Arc<Self>,
+        about: About,
+        reply: R,
+        operation: impl FnMut(&Vfs, &mut R) -> Outcome<T> + Send + 'static,
+        done: impl FnOnce(R, T) + Send + 'static,
+    ) {
+        let service = Arc::clone(self);
+        self.runtime.spawn(async move {
+            let pulled = tokio::time::timeout(service.limits.timeout, service.pull(about.ino)).await;
+            match pulled {
+                Ok(Ok(())) => service.answer(about, reply, operation, done),
+                Ok(Err(error)) => finish(about, reply, Err(error), done),
+                Err(_) => {
+                    let error = too_late(about, false, service.limits.timeout);
+                    finish(about, reply, Err(error), done);
+                }
+            }
+        });
+    }
+
+    /// Makes the kernel write the dirty pages of `ino`, and returns when the workers have answered those writes. On a
+    /// thread of its own, holding no lock: the call blocks until workers have done their part.
+    pub(crate) async fn pull(&self, ino: Ino) -> FsResult<()> {
+        let Some(notifier) = self.notifier.get().cloned() else { return Ok(()) };
+        self.runtime
+            .spawn_blocking(move || notifier.inval_inode(INodeNo(ino.0), 0, 0))
+            .await
+            .map_err(|error| FsError::new(Kind::Internal, "pulling dirty pages was broken off").caused_by(error))?
+            .map_err(|error| {
+                FsError::new(Kind::Internal, format!("the kernel did not give up the dirty pages of inode {ino}"))
+                    .caused_by(error)
+            })
+    }
+}
+
+fn too_late(about: About, for_space: bool, timeout: Duration) -> FsError {
+    let seconds = timeout.as_secs();
+    if for_space {
+        FsError::new(Kind::DiskFull, format!("no space came free for {} within {seconds} s", about.operation))
+    } else {
+        FsError::new(Kind::Unreachable, format!("{} was not answered within {seconds} s", about.operation))
+    }
+}
+
+/// Sends the answer.
+pub(crate) fn finish<R: Refuse, T>(about: About, reply: R, result: FsResult<T>, done: impl FnOnce(R, T)) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| match result {
+        Ok(value) => done(reply, value),
+        Err(error) => {
+            about.log(&error);
+            reply.refuse(Errno::from_i32(error.errno()));
+        }
+    }));
+    // The reply went down with the panic, which has answered EIO.
+    if let Err(error) = about.panicked(outcome) {
+        about.log(&error);
+    }
+}
