@@ -249,3 +249,45 @@ fn sizes() {
     assert_eq!(encoded_size(u64::MAX, 1000), None);
     assert_eq!(encoded_size(1, 0), None);
 }
+
+#[test]
+fn ed25519_and_transactions() {
+    use sui_sdk_types::{Transaction, UserSignature};
+    let all = sui();
+    let case = &all["ed25519"];
+    let wallet = walrus_client::wallet::Wallet::from_seed(&array(&case["seed"]));
+    assert_eq!(wallet.address(), address(&case["address"]));
+    assert_eq!(wallet.to_suiprivkey().unwrap().as_str(), text(&case["suiprivkey"]));
+    let again = walrus_client::wallet::Wallet::from_suiprivkey(text(&case["suiprivkey"])).unwrap();
+    assert_eq!(again.address(), wallet.address());
+
+    let case = &all["transaction_split_transfer"];
+    let transaction: Transaction = round_trip(&case["bcs"]);
+    assert_eq!(transaction.digest().to_string(), text(&case["digest"]));
+    assert_eq!(hex::encode(transaction.signing_digest()), text(&case["signing_digest"]));
+    let signature: UserSignature = wallet.sign(&transaction).unwrap();
+    assert_eq!(hex::encode(signature.to_bytes()), text(&case["signature_hex"]));
+    assert_eq!(signature.to_base64(), text(&case["signature_base64"]));
+
+    let case = &all["transaction_register_blob"];
+    let transaction: Transaction = round_trip(&case["bcs"]);
+    assert_eq!(transaction.digest().to_string(), text(&case["digest"]));
+}
+
+#[test]
+fn objects_ids_and_effects() {
+    let all = sui();
+    let case = &all["coin_object"];
+    let object: sui_sdk_types::Object = round_trip(&case["object_bcs"]);
+    assert_eq!(object.digest().to_string(), text(&case["digest"]));
+    let coin: Coin = round_trip(&case["contents"]);
+    assert_eq!((coin.id, coin.balance), (address(&case["id"]), number(&case["balance"])));
+    for case in all["created_object_ids"].as_array().unwrap() {
+        let digest = text(&case["tx_digest"]).parse().unwrap();
+        assert_eq!(Address::derive_id(digest, number(&case["index"])), address(&case["id"]));
+    }
+    let effects: sui_sdk_types::TransactionEffects = round_trip(&all["effects_v2"]["bcs"]);
+    assert_eq!(effects.digest().to_string(), text(&all["effects_v2"]["digest"]));
+    let events: sui_sdk_types::TransactionEvents = round_trip(&all["transaction_events"]["bcs"]);
+    assert_eq!(events.digest().to_string(), text(&all["transaction_events"]["digest"]));
+}
