@@ -101,7 +101,9 @@ pub enum ClientError {
     },
     /// A transaction was sent and what became of it is not known. It is kept and sent again, the same bytes, by the next
     /// operation of this wallet; no other transaction is built before that is settled.
-    #[error("what became of transaction {digest} is not known yet ({reason}); it will be sent again before anything else")]
+    #[error(
+        "what became of transaction {digest} is not known yet ({reason}); it will be sent again before anything else"
+    )]
     OutcomeUnknown {
         /// Its digest.
         digest: String,
@@ -218,8 +220,12 @@ impl MoveAbort {
             ("storage_pool", abort::storage_pool::INSUFFICIENT_CAPACITY) => {
                 "the storage pool is full: delete data or enlarge it"
             }
-            ("storage_pool" | "blob", 1 | 2) => "the storage has expired, does not start yet, or the blob is certified already",
-            ("wal_exchange", abort::wal_exchange::INSUFFICIENT_FUNDS_IN_EXCHANGE) => "the exchange holds too little WAL",
+            ("storage_pool" | "blob", 1 | 2) => {
+                "the storage has expired, does not start yet, or the blob is certified already"
+            }
+            ("wal_exchange", abort::wal_exchange::INSUFFICIENT_FUNDS_IN_EXCHANGE) => {
+                "the exchange holds too little WAL"
+            }
             _ => "",
         }
     }

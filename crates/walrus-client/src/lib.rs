@@ -6,5 +6,19 @@
 //! The rooms, lower never importing higher:
 //!
 //! - [`wire`]: exact byte layouts of everything that crosses a boundary. No I/O.
+//! - [`error`], [`retry`]: one error type, bounds for retries.
+//! - [`network`], [`wallet`]: which network, which key.
+//! - [`chain`]: reading Sui and the Walrus objects on it.
+//! - [`tx`]: building transactions offline.
+//! - [`executor`]: signing and sending them, surviving lost answers and crashes.
 
+pub mod chain;
+pub mod error;
+pub mod executor;
+pub mod network;
+pub mod retry;
+pub mod tx;
+pub mod wallet;
 pub mod wire;
+
+pub use error::{ClientError, ClientResult, MoveAbort};

@@ -154,8 +154,13 @@ mod tests {
             (good.replace("https://fullnode", "fullnode"), "no URL"),
             (good.replace("system_object", "system_objekt"), "system_objekt"),
             (good.replace("0x6c2547", "0xzz2547"), "system_object"),
-            (good.replace("0xbe46180321c30aab2f8b3501e24048377287fa708018a5b7c2792b35fe339ee3",
-                "0x6c2547cbbc38025cf3adac45f63cb0a8d12ecf777cdc75a4971612bf97fdf6af"), "the same"),
+            (
+                good.replace(
+                    "0xbe46180321c30aab2f8b3501e24048377287fa708018a5b7c2792b35fe339ee3",
+                    "0x6c2547cbbc38025cf3adac45f63cb0a8d12ecf777cdc75a4971612bf97fdf6af",
+                ),
+                "the same",
+            ),
             (good.replace("[\"https://fullnode.testnet.sui.io:443\"]", "[]"), "no server"),
             (format!("wal_type = \"WAL\"\n{good}"), "no coin type"),
         ];

@@ -17,14 +17,14 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use sui_rpc::Client;
 use sui_rpc::field::{FieldMask, FieldMaskUtil};
 use sui_rpc::proto::sui::rpc::v2 as proto;
 use sui_sdk_types::{Address, Digest, StructTag, Transaction};
 use tonic::{Code, Status};
 
-const OBJECT_MASK: [&str; 6] = ["object_id", "version", "digest", "owner", "object_type", "contents"];
+const OBJECT_MASK: [&str; 7] =
+    ["object_id", "version", "digest", "owner", "object_type", "contents", "previous_transaction"];
 const EFFECTS_MASK: [&str; 2] = ["digest", "effects"];
 /// Objects in one `BatchGetObjects`, as the official clients send.
 const BATCH: usize = 50;
@@ -209,8 +209,7 @@ impl ChainTransport for GrpcTransport {
     fn gas_info(&self) -> BoxFuture<'_, ClientResult<GasInfo>> {
         async move {
             let what = "epoch and gas price of the chain";
-            let request =
-                proto::GetEpochRequest::default().with_read_mask(mask(&["epoch", "reference_gas_price"]));
+            let request = proto::GetEpochRequest::default().with_read_mask(mask(&["epoch", "reference_gas_price"]));
             let answer = self
                 .call(what, |mut client| {
                     let request = request.clone();
@@ -314,9 +313,7 @@ impl ChainTransport for GrpcTransport {
             let digest = decoded.digest();
             let request = proto::ExecuteTransactionRequest::default()
                 .with_transaction(proto::Transaction::default().with_bcs(named("TransactionData", transaction)))
-                .with_signatures(vec![
-                    proto::UserSignature::default().with_bcs(named("UserSignatureBytes", signature)),
-                ])
+                .with_signatures(vec![proto::UserSignature::default().with_bcs(named("UserSignatureBytes", signature))])
                 .with_read_mask(mask(&EFFECTS_MASK));
             let index = self.preferred.load(Ordering::Relaxed) % self.servers.len();
             let server = &self.servers[index];
@@ -410,6 +407,7 @@ fn object(id: &ObjectId, found: proto::Object) -> ClientResult<ObjectInfo> {
         owner: owner(&what, found.owner.as_ref())?,
         object_type,
         contents,
+        previous_transaction: found.previous_transaction.as_deref().and_then(|text| text.parse().ok()),
     })
 }
 
@@ -493,9 +491,6 @@ fn changed(what: &str, item: proto::ChangedObject) -> ClientResult<ChangedObject
         output,
     })
 }
-
-/// How long the fastest answer to a status question may take before the caller sees a problem.
-pub const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,8 @@ pub mod grpc;
 mod state;
 
 pub use committee::{Committee, Node};
-pub use state::{Chain, Packages, WalrusState};
+pub(crate) use state::struct_tag;
+pub use state::{Chain, Packages, SharedObject, WalrusState};
 
 use crate::error::{ClientError, ClientResult, MoveAbort};
 use crate::wire::chain::ObjectId;
@@ -56,6 +57,8 @@ pub struct ObjectInfo {
     pub object_type: Option<StructTag>,
     /// BCS of the Move struct.
     pub contents: Bytes,
+    /// The transaction that made this version, where the chain says it.
+    pub previous_transaction: Option<Digest>,
 }
 
 impl ObjectInfo {

@@ -201,3 +201,15 @@ pub fn extended_field_id(parent: &ObjectId, original_package: Address) -> Object
     );
     parent.derive_dynamic_child_id(&TypeTag::Struct(Box::new(key)), &[0])
 }
+
+impl From<redstuff::BlobId> for U256 {
+    fn from(id: redstuff::BlobId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<U256> for redstuff::BlobId {
+    fn from(value: U256) -> Self {
+        Self(value.0)
+    }
+}
