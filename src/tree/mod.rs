@@ -27,17 +27,34 @@
 //! keys from outside (the pack table, reference counts and pack numbers are computed here, from the difference between
 //! old and new extents).
 
+mod base;
+mod codec;
+mod commit;
+mod cursor;
+mod extents;
 mod layer;
+mod ledger;
+mod node;
 pub mod record;
+mod rewrite;
+#[cfg(test)]
+mod tests;
 
+pub use commit::{Commit, CommitInput, Draft, NewPack};
+pub use extents::{Moved, coalesce};
 pub use layer::{Layer, spool_places};
+
+use base::Base;
+use cursor::Merge;
+use node::{Node, NodeCache};
+use rewrite::Shape;
 
 use crate::crypto::KeyRing;
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::{PackNo, Sequence};
-use crate::pack::PackSource;
+use crate::pack::{PackRef, PackSource, RootRef, UnitAddr, open_unit};
 use parking_lot::RwLock;
-use record::{Batch, Counters, Key, KeyKind, Record, Space};
+use record::{Batch, Counters, Key, KeyKind, PackEntry, Record, Space};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -69,21 +86,89 @@ pub struct NodeAddr {
 #[derive(Debug)]
 pub struct Tree {
     state: RwLock<State>,
+    nodes: NodeCache,
+    shape: Shape,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     top: Layer,
     frozen: Option<Arc<Layer>>,
-    sequence: Sequence,
+    base: Arc<Base>,
     /// The next pack number to hand out; never below the committed counter.
     next_pack: u64,
 }
 
+/// The Drive object's part of the tree, as read (and its seal checked) by the caller.
+#[derive(Clone, Copy, Debug)]
+pub struct DriveState<'a> {
+    /// The Drive's sequence.
+    pub sequence: Sequence,
+    /// The checkpoint it names, if any.
+    pub root: Option<RootRef>,
+    /// Its sealed log entries, oldest first.
+    pub log: &'a [Vec<u8>],
+}
+
 impl Tree {
     /// The tree of a wholly new drive: no root, no log, sequence 0. The node cache is bounded by `cache_bytes`.
-    pub fn new(_cache_bytes: usize) -> Self {
-        Self { state: RwLock::new(State { next_pack: 1, ..State::default() }) }
+    pub fn new(cache_bytes: usize) -> Self {
+        Self::on(Base::default(), 1, cache_bytes)
+    }
+
+    fn on(base: Base, next_pack: u64, cache_bytes: usize) -> Self {
+        let state = State { top: Layer::new(), frozen: None, base: Arc::new(base), next_pack };
+        Self { state: RwLock::new(state), nodes: NodeCache::new(cache_bytes), shape: Shape::default() }
+    }
+
+    /// Opens a drive from what its object holds: reads the root and little else. [`Kind::Corrupt`] when root or log are
+    /// not what was written.
+    pub async fn open(
+        drive: DriveState<'_>,
+        source: &dyn PackSource,
+        keys: &KeyRing,
+        cache_bytes: usize,
+    ) -> FsResult<Self> {
+        let base = Base::open(drive.sequence, drive.root, drive.log, source, keys).await?;
+        let tree = Self::on(base, 1, cache_bytes);
+        let counters = loop {
+            match tree.get(&Key::counters(Space::Table))? {
+                Fetch::Ready(counters) => break counters,
+                Fetch::Missing(addr) => tree.load(addr, source, keys).await?,
+            }
+        };
+        if let Some(Record::Counters(Counters { next, .. })) = counters {
+            tree.state.write().next_pack = next;
+        }
+        tree.skip_own_pack();
+        Ok(tree)
+    }
+
+    /// A root's own pack is numbered before the counter that it carries.
+    fn skip_own_pack(&self) {
+        let mut state = self.state.write();
+        let own = state.base.root.as_ref().map_or(0, |root| root.pack.0);
+        state.next_pack = state.next_pack.max(own.saturating_add(1));
+    }
+
+    /// Follows the drive to a newer state, as a reader does. Cached nodes stay; an error when there are changes of our
+    /// own, or when the state is older than the one shown (a reader never goes back).
+    pub async fn follow(&self, drive: DriveState<'_>, source: &dyn PackSource, keys: &KeyRing) -> FsResult<()> {
+        let newer = Self::open(drive, source, keys, 0).await?;
+        let mut newer = newer.state.into_inner();
+        let mut state = self.state.write();
+        if drive.sequence < state.base.sequence {
+            return Err(FsError::new(
+                Kind::Stale,
+                format!("the drive was seen at sequence {}, now it shows {}", state.base.sequence, drive.sequence),
+            ));
+        }
+        if !state.top.is_empty() || state.frozen.is_some() {
+            return Err(FsError::new(Kind::Internal, "tree: cannot follow another writer with changes of its own"));
+        }
+        state.base = std::mem::take(&mut newer.base);
+        state.next_pack = state.next_pack.max(newer.next_pack);
+        Ok(())
     }
 
     /// The record of `key` as all layers together show it.
@@ -92,8 +177,13 @@ impl Tree {
     pub fn get(&self, key: &Key) -> FsResult<Fetch<Option<Record>>> {
         let state = self.state.read();
         let layers = [Some(&state.top), state.frozen.as_deref()];
-        let found = layers.into_iter().flatten().find_map(|layer| layer.get(key));
-        Ok(Fetch::Ready(found.cloned().flatten().or_else(|| initial(key))))
+        if let Some(found) = layers.into_iter().flatten().find_map(|layer| layer.get(key)) {
+            return Ok(Fetch::Ready(found.clone()));
+        }
+        Ok(match state.base.get(&self.nodes, key)? {
+            Fetch::Ready(found) => Fetch::Ready(found.or_else(|| initial(key))),
+            Fetch::Missing(addr) => Fetch::Missing(addr),
+        })
     }
 
     /// Calls `visit` for every record with `from <= key < to`, in order, until it breaks.
@@ -107,12 +197,33 @@ impl Tree {
         visit: &mut dyn FnMut(&Key, &Record) -> ControlFlow<()>,
     ) -> FsResult<Fetch<()>> {
         let state = self.state.read();
-        let layers: Vec<&Layer> = std::iter::once(&state.top).chain(state.frozen.as_deref()).collect();
-        layer::merged(&layers, from, to, |key, record| match record {
-            Some(record) => visit(key, record),
-            None => ControlFlow::Continue(()),
-        });
-        Ok(Fetch::Ready(()))
+        let mut merge = Merge::new();
+        merge.layer(&state.top, from, Some(to));
+        if let Some(frozen) = &state.frozen {
+            merge.layer(frozen, from, Some(to));
+        }
+        state.base.merge_into(&mut merge, from, Some(to));
+        loop {
+            let seen = merge.step(&self.nodes, |key, record| match record {
+                Some(record) => visit(key, record),
+                None => ControlFlow::Continue(()),
+            })?;
+            match seen {
+                Fetch::Ready(Some(ControlFlow::Continue(()))) => {}
+                Fetch::Ready(_) => return Ok(Fetch::Ready(())),
+                Fetch::Missing(addr) => return Ok(Fetch::Missing(addr)),
+            }
+        }
+    }
+
+    /// The entry of the pack table for `number`: what a read of one of its chunks needs.
+    pub fn pack(&self, number: PackNo) -> FsResult<Fetch<Option<PackEntry>>> {
+        let base = self.state.read().base.clone();
+        Ok(match base.get(&self.nodes, &Key::pack(number))? {
+            Fetch::Ready(Some(Record::Pack(entry))) => Fetch::Ready(Some(entry)),
+            Fetch::Ready(_) => Fetch::Ready(None),
+            Fetch::Missing(addr) => Fetch::Missing(addr),
+        })
     }
 
     /// Applies `batch` to the top layer: all of it at once.
@@ -158,7 +269,7 @@ impl Tree {
 
     /// The sequence of the commit that the base shows; 0 for a wholly new drive.
     pub fn sequence(&self) -> Sequence {
-        self.state.read().sequence
+        self.state.read().base.sequence
     }
 
     /// A pack number for a new pack, handed out once. Numbers of packs that never get committed are skipped.
@@ -169,9 +280,71 @@ impl Tree {
         Ok(number)
     }
 
+    /// Makes sure that no number up to and including `number` is handed out any more: for packs of a commit in flight
+    /// that a restart found in the journal.
+    pub fn reserve_pack(&self, number: PackNo) {
+        let mut state = self.state.write();
+        state.next_pack = state.next_pack.max(number.0.saturating_add(1));
+    }
+
+    /// Bytes that cached nodes take in memory, estimated.
+    pub fn cached_bytes(&self) -> usize {
+        self.nodes.bytes()
+    }
+
+    /// Forgets all cached nodes.
+    pub fn clear_cache(&self) {
+        self.nodes.clear();
+    }
+
     /// Loads the unit at `addr` into the node cache. Holds no lock while it waits for `source`.
-    pub async fn load(&self, addr: NodeAddr, _source: &dyn PackSource, _keys: &KeyRing) -> FsResult<()> {
-        Err(FsError::new(Kind::Corrupt, format!("tree: no such node {addr:?}")))
+    pub async fn load(&self, addr: NodeAddr, source: &dyn PackSource, keys: &KeyRing) -> FsResult<()> {
+        let mut wanted = vec![addr];
+        // Finding a node's pack may need nodes of the pack table; their packs are in the root, or the drive is damaged.
+        while let Some(addr) = wanted.last().copied() {
+            if self.nodes.get(&addr).is_some() {
+                wanted.pop();
+                continue;
+            }
+            match self.pack(addr.pack)? {
+                Fetch::Ready(Some(entry)) => {
+                    self.nodes.insert(&addr, Arc::new(read_node(addr, &entry.as_ref(), source, keys).await?));
+                    wanted.pop();
+                }
+                Fetch::Ready(None) => {
+                    return Err(FsError::new(
+                        Kind::Stale,
+                        format!("tree: pack {} is not in the pack table any more", addr.pack),
+                    ));
+                }
+                Fetch::Missing(needed) if wanted.len() < 64 && !wanted.contains(&needed) => wanted.push(needed),
+                Fetch::Missing(needed) => {
+                    return Err(FsError::new(
+                        Kind::Corrupt,
+                        format!("tree: the pack table needs itself to be read (node {needed:?})"),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn read_node(addr: NodeAddr, pack: &PackRef, source: &dyn PackSource, keys: &KeyRing) -> FsResult<Node> {
+    let cipher = keys.pack_cipher(pack.key_epoch, &pack.salt)?;
+    let kind = addr.unit_kind();
+    if addr.plain > kind.max_plain() || u64::from(addr.stored) > u64::from(addr.plain) + 16 {
+        return Err(FsError::new(Kind::Corrupt, format!("tree: impossible address {addr:?}")));
+    }
+    let sealed = source.read(pack, addr.offset, addr.stored).await?;
+    let unit = UnitAddr { offset: addr.offset, stored: addr.stored, plain: addr.plain };
+    Node::decode(&open_unit(&cipher, kind, unit, sealed.into())?, addr.run)
+}
+
+impl PackEntry {
+    /// How the pack is read.
+    pub fn as_ref(&self) -> PackRef {
+        PackRef { blob_id: self.blob_id, size: Some(self.size), salt: self.salt, key_epoch: self.key_epoch }
     }
 }
 

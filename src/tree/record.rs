@@ -25,6 +25,9 @@ pub enum KeyKind {
     Counters = 0x01,
     /// A pack ([`Record::Pack`]); `num` is the pack's number.
     Pack = 0x10,
+    /// Marks a pack without live bytes ([`Record::Dead`]); `num` is the pack's number. Keeps the search for packs to
+    /// delete as short as their list.
+    Dead = 0x14,
     /// A chunk shared by several extents ([`Record::Shared`]); `num` is the pack's number, `name` the offset as u64 BE.
     Shared = 0x18,
     /// An inode without names that waits to be reaped ([`Record::Orphan`]); `num` is its number.
@@ -73,6 +76,11 @@ impl Key {
     /// The pack table's entry of `pack`.
     pub fn pack(pack: PackNo) -> Self {
         Self { space: Space::Table, owner: Ino::DRIVE, kind: KeyKind::Pack, num: pack.0, name: Box::default() }
+    }
+
+    /// The mark of a pack without live bytes.
+    pub fn dead(pack: PackNo) -> Self {
+        Self { space: Space::Table, owner: Ino::DRIVE, kind: KeyKind::Dead, num: pack.0, name: Box::default() }
     }
 
     /// The reference count of the chunk at `offset` of `pack`.
@@ -192,7 +200,8 @@ pub enum Place {
         /// The commit in which the chunks were born.
         birth: Sequence,
     },
-    /// In this machine's spool (one chunk); never leaves this machine.
+    /// In this machine's spool (one chunk); never leaves this machine. One `at` always comes with the same `ranges` and
+    /// `base`: a commit maps the frame to one sealed chunk.
     Spool {
         /// Where in the journal's data frames.
         at: SpoolRef,
@@ -313,6 +322,8 @@ pub enum Record {
     Dirent(Dirent),
     /// The chunks of a group, sorted by `first`, disjoint; a missing chunk is a hole.
     Extents(Vec<Extent>),
+    /// A pack without live bytes.
+    Dead,
 }
 
 /// Changes that happen together or not at all: each key's new record, or `None` to remove it.
