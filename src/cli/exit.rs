@@ -78,12 +78,26 @@ pub struct Failure {
     code: Code,
     message: String,
     source: Option<Box<dyn Error + Send + Sync>>,
+    passphrase_wanted: bool,
 }
 
 impl Failure {
     /// A failure that ends the program with `code`.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), source: None }
+        Self { code, message: message.into(), source: None, passphrase_wanted: false }
+    }
+
+    /// Only a passphrase opens `source`, and none was given: worth asking for one where somebody can type.
+    pub fn passphrase_wanted(source: &str) -> Self {
+        let message = format!(
+            "no key of this home opens {source}; give key_file=FILE or passphrase_file=FILE, or run at a terminal"
+        );
+        Self { passphrase_wanted: true, ..Self::new(Code::WrongKey, message) }
+    }
+
+    /// Whether a passphrase would help.
+    pub fn is_passphrase_wanted(&self) -> bool {
+        self.passphrase_wanted
     }
 
     /// The command line makes no sense.

@@ -11,6 +11,7 @@
 
 use super::exit::{Code, Failure};
 use super::options::MountOptions;
+use super::{mount, umount};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,8 @@ use std::path::{Path, PathBuf};
 pub enum Form {
     /// As a mount helper, with these arguments.
     Mount(Vec<OsString>),
+    /// By mount.fuse3, with these arguments.
+    Fuse3(Vec<OsString>),
     /// As an umount helper, with these arguments.
     Umount(Vec<OsString>),
     /// By its own name.
@@ -36,7 +39,7 @@ pub fn form(argv: &[OsString]) -> Form {
         return Form::Umount(rest());
     }
     match argv.get(1).and_then(|first| first.to_str()) {
-        Some(first) if names_a_drive(first) => Form::Mount(rest()),
+        Some(first) if names_a_drive(first) => Form::Fuse3(rest()),
         _ => Form::Command,
     }
 }
@@ -160,14 +163,19 @@ pub fn helper_code(code: Code) -> Code {
     }
 }
 
-/// Runs as a mount helper.
-pub fn run_mount(arguments: Vec<OsString>) -> Code {
-    finish(parse_mount(arguments).and_then(|_| Err(Failure::new(Code::Failed, "mounting is not built yet"))))
+/// Runs as a mount helper; `by_fuse3` when mount.fuse3 called, which adds `dev,suid` whatever /etc/fstab says.
+pub fn run_mount(arguments: Vec<OsString>, by_fuse3: bool) -> Code {
+    finish(parse_mount(arguments).and_then(|mut call| {
+        if by_fuse3 {
+            (call.options.dev, call.options.suid) = (false, false);
+        }
+        mount::run_helper(call)
+    }))
 }
 
 /// Runs as an umount helper.
 pub fn run_umount(arguments: Vec<OsString>) -> Code {
-    finish(parse_umount(arguments).and_then(|_| Err(Failure::new(Code::Failed, "unmounting is not built yet"))))
+    finish(parse_umount(arguments).and_then(umount::run_helper))
 }
 
 fn finish(result: Result<(), Failure>) -> Code {
@@ -193,8 +201,6 @@ mod tests {
         for (line, expected) in [
             ("/sbin/mount.walrusfs walrus:a /m -o rw", Some(true)),
             ("mount.fuse.walrusfs walrus:a /m -o rw", Some(true)),
-            ("/usr/bin/walrusfs walrus:a /m -o rw,dev,suid", Some(true)),
-            ("walrusfs 0xabc /m -o rw", Some(true)),
             ("/sbin/umount.fuse.walrusfs /m", Some(false)),
             ("walrusfs mount walrus:a /m", None),
             ("walrusfs --help", None),
@@ -206,6 +212,9 @@ mod tests {
                 None => Form::Command,
             };
             assert_eq!(form(&argv(line)), expected, "{line}");
+        }
+        for line in ["/usr/bin/walrusfs walrus:a /m -o rw,dev,suid", "walrusfs 0xabc /m -o rw"] {
+            assert_eq!(form(&argv(line)), Form::Fuse3(argv(line).split_off(1)), "{line}");
         }
     }
 

@@ -10,11 +10,16 @@
 //! itself: a command is a thin use of another room.
 
 pub mod args;
+pub mod control;
 pub mod devnet;
 pub mod exit;
 pub mod helper;
 pub mod home;
+pub mod mount;
 pub mod options;
+pub mod output;
+pub mod status;
+pub mod umount;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -26,7 +31,8 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
     match helper::form(&argv) {
-        helper::Form::Mount(rest) => helper::run_mount(rest).into(),
+        helper::Form::Mount(rest) => helper::run_mount(rest, false).into(),
+        helper::Form::Fuse3(rest) => helper::run_mount(rest, true).into(),
         helper::Form::Umount(rest) => helper::run_umount(rest).into(),
         helper::Form::Command => run_command(argv).into(),
     }
@@ -52,14 +58,14 @@ fn run_command(argv: Vec<OsString>) -> Code {
 
 fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
+        Command::MountProcess => mount::daemon::run(),
+        Command::Mount(args) => mount::run(&args),
+        Command::Umount(args) => umount::run(&args),
+        Command::Sync(args) => umount::sync(&args),
+        Command::Status(args) => status::run(&args),
         Command::Devnet(args) => devnet::run(args, &home::Home::open()?),
-        Command::Mount(_)
-        | Command::Umount(_)
-        | Command::Sync(_)
-        | Command::Status(_)
-        | Command::Drive(_)
-        | Command::Wallet(_)
-        | Command::Blob(_)
-        | Command::Cache(_) => Err(Failure::new(Code::Failed, "this command is not built yet")),
+        Command::Drive(_) | Command::Wallet(_) | Command::Blob(_) | Command::Cache(_) => {
+            Err(Failure::new(Code::Failed, "this command is not built yet"))
+        }
     }
 }

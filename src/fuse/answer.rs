@@ -3,9 +3,7 @@
 use super::session::Limits;
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::Ino;
-use crate::tree::NodeAddr;
-use crate::tree::record::ChunkAddr;
-use crate::vfs::{Needs, Outcome, Scope, Vfs};
+use crate::vfs::{Needs, Outcome, Vfs};
 use fuser::{
     Errno, INodeNo, Notifier, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
     ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
@@ -16,19 +14,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Brings what a vfs operation waits for from the network.
+/// Brings what a vfs operation waits for: from the network, from the local disk, or by waiting for space.
 pub trait Loader: Send + Sync + 'static {
-    /// Loads tree nodes into the tree and chunks into the vfs (`Vfs::insert_chunk`). Some of them may fail to come while
-    /// others do; the error is that of one that failed.
-    fn load(&self, nodes: Vec<NodeAddr>, chunks: Vec<ChunkAddr>) -> BoxFuture<'_, FsResult<()>>;
+    /// Returns when everything in `needs` was met once; the operation is then called again, and may need more.
+    fn load(&self, needs: Needs) -> BoxFuture<'_, FsResult<()>>;
 
     /// Returns when everything done before the call is certified on the network (`durability=network`).
     fn certify(&self) -> BoxFuture<'_, FsResult<()>>;
 }
-
-/// How long one wait for space lasts before the operation is tried again: a wake-up that came between the failed try and
-/// the wait is then not missed for long.
-const SPACE_SLICE: Duration = Duration::from_secs(1);
 
 /// What all requests share.
 pub(crate) struct Service {
@@ -143,7 +136,7 @@ impl Service {
             let mut needs = needs;
             let result = loop {
                 let for_space = needs.space;
-                match tokio::time::timeout_at(deadline, service.meet(needs)).await {
+                match tokio::time::timeout_at(deadline, service.loader.load(needs)).await {
                     Ok(Ok(())) if Instant::now() < deadline => {}
                     Ok(Err(error)) => break Err(error),
                     Ok(Ok(())) | Err(_) => break Err(too_late(about, for_space, service.limits.timeout)),
@@ -155,44 +148,6 @@ impl Service {
             };
             finish(about, reply, result, done);
         });
-    }
-
-    /// Waits until everything in `needs` has happened.
-    async fn meet(&self, needs: Needs) -> FsResult<()> {
-        let Needs { nodes, chunks, durable, write_back, space } = needs;
-        if !nodes.is_empty() || !chunks.is_empty() {
-            self.loader.load(nodes, chunks).await?;
-        }
-        if let Some(scope) = write_back {
-            self.write_back(scope).await?;
-        }
-        if let Some(lsn) = durable {
-            self.blocking(move |vfs| vfs.sync_journal(lsn)).await??;
-        }
-        if space {
-            // Whether it was freed or the slice is over, the operation says by being tried again.
-            let _ = tokio::time::timeout(SPACE_SLICE, self.vfs.space_freed()).await;
-        }
-        Ok(())
-    }
-
-    async fn write_back(&self, scope: Scope) -> FsResult<()> {
-        loop {
-            match self.blocking(move |vfs| vfs.write_back(scope)).await? {
-                Outcome::Done(result) => return result,
-                // Boxed because writing back may itself need something.
-                Outcome::Wait(needs) => Box::pin(self.meet(needs)).await?,
-            }
-        }
-    }
-
-    /// Runs `work` on a thread that may block on the disk.
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Vfs) -> T + Send + 'static) -> FsResult<T> {
-        let vfs = Arc::clone(&self.vfs);
-        self.runtime
-            .spawn_blocking(move || work(&vfs))
-            .await
-            .map_err(|error| FsError::new(Kind::Internal, "work on the local disk was broken off").caused_by(error))
     }
 
     /// Answers after the kernel's dirty pages of `ino` have arrived: the kernel sends LSEEK before them, and "hole" for

@@ -1,0 +1,275 @@
+//! The control socket of a mount: how other commands talk to its daemon.
+//!
+//! One request a connection: a JSON object on one line, answered by JSON objects on lines of their own, the last of which is
+//! [`Answer::Done`] or [`Answer::Failed`]. Both sides name [`VERSION`]; a program of another version is told so instead of
+//! being misunderstood. The socket lies in a folder of mode 0700, so only its user and root can connect; it is reached
+//! through the folder's descriptor because a socket's path holds at most 107 bytes.
+
+use super::exit::{Code, Failure};
+use super::home::Home;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The protocol's version.
+pub const VERSION: u32 = 1;
+
+/// No line is longer than this, bytes.
+const MAX_LINE: u64 = 1 << 20;
+
+/// A request and the version it is made in.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Envelope {
+    /// [`VERSION`] of the sender.
+    pub version: u32,
+    /// The request.
+    #[serde(flatten)]
+    pub request: Request,
+}
+
+/// What a daemon can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// Its figures.
+    Status,
+    /// To certify everything written so far.
+    Sync {
+        /// Seconds to wait; without it, as long as it takes.
+        timeout: Option<u64>,
+    },
+    /// To unmount, certify, and end.
+    Umount {
+        /// Even while programs use it.
+        lazy: bool,
+        /// Seconds to wait for the network after unmounting; zero leaves as soon as the journal is durable.
+        timeout: u64,
+    },
+    /// To make the journal durable and end, if it has no mount any more: another process wants the drive.
+    Leave,
+}
+
+/// What a daemon says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// It goes on; this much is left.
+    Progress {
+        /// Bytes not certified yet.
+        pending_bytes: u64,
+    },
+    /// It is done.
+    Done {
+        /// The status, when that was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<Box<Status>>,
+    },
+    /// It did not work.
+    Failed {
+        /// The exit code for the caller.
+        code: u8,
+        /// Why, and what to do.
+        message: String,
+    },
+}
+
+/// The figures of a mount; field names are promised to scripts (design.md 13).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Process id of the mount.
+    pub pid: u32,
+    /// Where it is mounted.
+    pub mountpoint: PathBuf,
+    /// `walrus:LABEL`.
+    pub drive: String,
+    /// Id of the Drive object.
+    pub drive_id: Option<String>,
+    /// Name of the network.
+    pub network: String,
+    /// `starting`, `mounted`, `draining` (unmounted, uploading the rest).
+    pub state: String,
+    /// Whether changes are refused.
+    pub read_only: bool,
+    /// The Drive's sequence that is being served.
+    pub sequence: u64,
+    /// Bytes of file content that are only in memory.
+    pub dirty_bytes: u64,
+    /// Bytes of file content that are durable here but not certified yet.
+    pub pending_bytes: u64,
+    /// Time of the commit being served, RFC 3339 (UTC); absent before the first.
+    pub certified_at: Option<String>,
+    /// Bytes that files can hold in all.
+    pub capacity_bytes: u64,
+    /// Bytes that files hold.
+    pub used_bytes: u64,
+    /// When the drive's storage ends, RFC 3339 (UTC).
+    pub expires_at: Option<String>,
+    /// Bytes in the sliver cache.
+    pub cache_bytes: u64,
+    /// Why the last attempt to certify failed, while it has not succeeded since.
+    pub problem: Option<String>,
+}
+
+/// The name under which a mount point's socket and log lie in the mounts folder.
+pub fn name_of(mountpoint: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    hex::encode(&blake3::hash(mountpoint.as_os_str().as_bytes()).as_bytes()[..8])
+}
+
+/// The socket of the mount at `mountpoint` (a resolved path).
+pub fn socket_of(home: &Home, mountpoint: &Path) -> PathBuf {
+    home.mounts().join(format!("{}.sock", name_of(mountpoint)))
+}
+
+/// A path to `socket` of fixed length, valid while the returned folder is open.
+fn short(socket: &Path) -> io::Result<(File, PathBuf)> {
+    let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+    let folder = File::open(socket.parent().ok_or_else(invalid)?)?;
+    let name = socket.file_name().ok_or_else(invalid)?;
+    let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+    Ok((folder, path))
+}
+
+/// Binds `socket`. The caller holds the lock that makes it the only daemon of the mount point, so what lies there is stale.
+pub fn bind(socket: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let (_folder, path) = short(socket)?;
+    UnixListener::bind(path)
+}
+
+/// A connection to a daemon.
+pub struct Client(BufReader<UnixStream>);
+
+impl Client {
+    /// Connects to `socket`; `Ok(None)` when no daemon listens there.
+    pub fn connect(socket: &Path) -> io::Result<Option<Self>> {
+        let connected = short(socket).and_then(|(_folder, path)| UnixStream::connect(path));
+        match connected {
+            Ok(stream) => Ok(Some(Self(BufReader::new(stream)))),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends `request` and returns the last answer's status; `progress` sees the pending bytes on the way. `patience` bounds
+    /// the silence between two answers.
+    ///
+    /// # Errors
+    /// What the daemon said, or that it stopped saying anything.
+    pub fn ask(
+        mut self,
+        request: Request,
+        patience: Duration,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Option<Box<Status>>, Failure> {
+        let silent = |error: io::Error| {
+            let why = match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it did not answer in time".to_owned(),
+                _ => error.to_string(),
+            };
+            Failure::new(Code::Failed, format!("the mount process cannot be asked: {why}; its log may say more"))
+        };
+        let stream = self.0.get_ref();
+        stream.set_read_timeout(Some(patience)).map_err(silent)?;
+        stream.set_write_timeout(Some(patience)).map_err(silent)?;
+        let mut line = serde_json::to_vec(&Envelope { version: VERSION, request })
+            .map_err(|error| silent(io::Error::other(error)))?;
+        line.push(b'\n');
+        self.0.get_mut().write_all(&line).map_err(silent)?;
+        loop {
+            let mut line = Vec::new();
+            if (&mut self.0).take(MAX_LINE).read_until(b'\n', &mut line).map_err(silent)? == 0 {
+                return Err(Failure::new(
+                    Code::Failed,
+                    "the mount process ended before it answered; its log may say why",
+                ));
+            }
+            match serde_json::from_slice(&line).map_err(|error| silent(io::Error::other(error)))? {
+                Answer::Progress { pending_bytes } => progress(pending_bytes),
+                Answer::Done { status } => return Ok(status),
+                Answer::Failed { code, message } => return Err(Failure::new(Code::from_number(code), message)),
+            }
+        }
+    }
+}
+
+/// Finds the daemon of the mount at `path`: by its place in this home, else by what the mount says about itself (it may
+/// belong to another home).
+///
+/// # Errors
+/// When nothing of ours is mounted there, or its daemon does not listen.
+pub fn find(home: &Home, path: &Path) -> Result<(PathBuf, Client), Failure> {
+    let by_place = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let connect = |socket: &Path| {
+        Client::connect(socket)
+            .map_err(|error| Failure::from_io(format!("cannot reach the mount process of {}", path.display()), error))
+    };
+    if let Some(client) = connect(&socket_of(home, &by_place))? {
+        return Ok((by_place, client));
+    }
+    let (mountpoint, _) = crate::fuse::mount_of(path)
+        .map_err(|error| Failure::new(Code::NotFound, error.to_string()).caused_by(error))?;
+    let missing = || {
+        Failure::new(
+            Code::Failed,
+            format!("the mount process of {} is gone; `umount -l` clears the mount point", mountpoint.display()),
+        )
+    };
+    let socket = control_xattr(&mountpoint).ok_or_else(missing)?;
+    let client = connect(&socket)?.ok_or_else(missing)?;
+    Ok((mountpoint, client))
+}
+
+/// The socket that the mount itself names.
+fn control_xattr(mountpoint: &Path) -> Option<PathBuf> {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let path = std::ffi::CString::new(mountpoint.as_os_str().as_bytes()).ok()?;
+    let name = std::ffi::CString::new(crate::fuse::CONTROL_XATTR).ok()?;
+    let mut value = vec![0_u8; libc::PATH_MAX as usize];
+    // SAFETY: both strings end with NUL and the buffer is as long as said.
+    let len = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    value.truncate(usize::try_from(len).ok()?);
+    Some(PathBuf::from(std::ffi::OsString::from_vec(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_may_lie_deeper_than_a_socket_path_is_long() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("a".repeat(100)).join("b".repeat(100));
+        std::fs::create_dir_all(&folder).unwrap();
+        let socket = folder.join("s.sock");
+        assert!(Client::connect(&socket).unwrap().is_none());
+        let listener = bind(&socket).unwrap();
+        let answering = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut stream = BufReader::new(stream);
+            let mut line = String::new();
+            stream.read_line(&mut line).unwrap();
+            let envelope: Envelope = serde_json::from_str(&line).unwrap();
+            stream.get_mut().write_all(b"{\"answer\":\"progress\",\"pending_bytes\":7}\n").unwrap();
+            stream.get_mut().write_all(b"{\"answer\":\"failed\",\"code\":9,\"message\":\"later\"}\n").unwrap();
+            envelope.request
+        });
+        let client = Client::connect(&socket).unwrap().unwrap();
+        let mut seen = Vec::new();
+        let request = Request::Umount { lazy: false, timeout: 3 };
+        let failure = client.ask(request.clone(), Duration::from_secs(5), |bytes| seen.push(bytes)).unwrap_err();
+        assert_eq!((failure.code(), failure.to_string().as_str()), (Code::Pending, "later"));
+        assert_eq!(seen, [7]);
+        assert_eq!(answering.join().unwrap(), request);
+        assert!(Client::connect(&socket).unwrap().is_none(), "a socket nobody listens on is nobody");
+    }
+}

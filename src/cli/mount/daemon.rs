@@ -1,0 +1,57 @@
+//! The mount process: from its orders to its end.
+
+use super::request::Handover;
+use super::serve;
+use super::spawn::{Parent, become_daemon};
+use crate::cli::exit::{Code, Failure};
+use crate::cli::home::{Home, private_dir};
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+/// How long tasks may take to notice that the process ends.
+const LAST_TASKS: Duration = Duration::from_secs(1);
+
+/// The hidden command: a process started by `spawn::start`.
+///
+/// # Errors
+/// Why the drive was not mounted, or what its last minutes left undone. The parent has been told.
+pub fn run() -> Result<(), Failure> {
+    let (handover, mut parent) = become_daemon()?;
+    let result = Home::open().and_then(|home| live(&home, handover, &mut parent));
+    if let Err(failure) = &result {
+        // Heard only when the drive never became ready.
+        parent.failed(failure);
+    }
+    result
+}
+
+/// The same in the foreground: this process, its terminal, its stderr.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_here(home: &Home, handover: Handover) -> Result<(), Failure> {
+    private_dir(&home.mounts())?;
+    live(home, handover, &mut Parent::none())
+}
+
+fn live(home: &Home, handover: Handover, parent: &mut Parent) -> Result<(), Failure> {
+    log_to_stderr(handover.request.options.log_level.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("walrusfs")
+        .build()
+        .map_err(|error| Failure::from_io("cannot start the runtime", error))?;
+    let result = runtime.block_on(serve::serve(home, handover, parent));
+    runtime.shutdown_timeout(LAST_TASKS);
+    result
+}
+
+/// Logs go to stderr, which is the log file of a daemon. `WALRUSFS_LOG` takes tracing's filter language.
+fn log_to_stderr(level: Option<&str>) -> Result<(), Failure> {
+    let directives = std::env::var("WALRUSFS_LOG").ok().or_else(|| level.map(str::to_owned));
+    let filter = EnvFilter::try_new(directives.as_deref().unwrap_or("info"))
+        .map_err(|error| Failure::new(Code::Usage, "log_level is not understood").caused_by(error))?;
+    // A second subscriber in one process (a test) is none.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! `walrusfs mount`: from a command line to a folder that works.
+//!
+//! The command looks at what it was given ([`request`]), starts a process of its own for the mount ([`spawn`]) and tells the
+//! user what that process reports. The process ([`daemon`]) opens the drive ([`assemble`]), mounts it and serves it until it is
+//! unmounted. In the foreground the command is that process itself.
+
+mod assemble;
+pub mod daemon;
+mod notify;
+pub mod request;
+pub mod serve;
+pub mod spawn;
+
+use super::args::MountArgs;
+use super::exit::Failure;
+use super::helper::MountCall;
+use super::home::Home;
+use super::output;
+use super::umount::from_mount;
+use crate::fuse::Mountpoint;
+use request::{Handover, MountRequest, Secrets};
+use std::io::IsTerminal;
+
+/// `walrusfs mount`
+///
+/// # Errors
+/// Why the drive is not mounted.
+pub fn run(args: &MountArgs) -> Result<(), Failure> {
+    let mut request = MountRequest::from_args(args)?;
+    let home = Home::open()?;
+    check(&mut request)?;
+    if args.foreground {
+        return daemon::run_here(&home, Handover { request, secrets: Secrets::default() });
+    }
+    start(&home, request, |text| {
+        if !args.quiet {
+            output::note(text);
+        }
+    })
+}
+
+/// The mount helper.
+///
+/// # Errors
+/// Why the drive is not mounted.
+pub fn run_helper(call: MountCall) -> Result<(), Failure> {
+    let (fake, verbose) = (call.fake, call.verbose);
+    let mut request = MountRequest::from_call(call)?;
+    let home = Home::open()?;
+    check(&mut request)?;
+    if fake {
+        return Ok(());
+    }
+    start(&home, request, |text| {
+        if verbose {
+            output::note(text);
+        }
+    })
+}
+
+/// Looks at the mount point before anything is started for it.
+fn check(request: &mut MountRequest) -> Result<(), Failure> {
+    let mountpoint = Mountpoint::prepare(&request.mountpoint).map_err(from_mount)?;
+    request.mountpoint = mountpoint.path().to_owned();
+    Ok(())
+}
+
+/// Starts the mount process; asks for a passphrase when the drive needs one and somebody is there to type it.
+fn start(home: &Home, request: MountRequest, mut say: impl FnMut(&str)) -> Result<(), Failure> {
+    let first = Handover { request, secrets: Secrets::default() };
+    match spawn::start(home, &first, &mut say) {
+        Err(spawn::Refused::NeedsPassphrase(_)) if std::io::stdin().is_terminal() => {
+            let typed = rpassword::prompt_password(format!("passphrase of {}: ", first.request.drive.source()))
+                .map_err(|error| Failure::from_io("cannot read a passphrase", error))?;
+            let second = Handover { request: first.request, secrets: Secrets { passphrase: Some(typed) } };
+            spawn::start(home, &second, &mut say).map_err(spawn::Refused::into_failure)
+        }
+        Err(refused) => Err(refused.into_failure()),
+        Ok(()) => Ok(()),
+    }
+}

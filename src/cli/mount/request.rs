@@ -1,0 +1,203 @@
+//! What a mount is asked to be, in a form that a daemon reads from a pipe.
+
+use crate::cli::args::MountArgs;
+use crate::cli::exit::Failure;
+use crate::cli::helper::MountCall;
+use crate::cli::options::MountOptions;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+use zeroize::Zeroize;
+
+/// The label of the drive that needs no name.
+pub const DEFAULT_LABEL: &str = "default";
+
+/// Which drive is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DriveName {
+    /// The drive of the wallet with this label.
+    Label(String),
+    /// The Drive object with this id (`0x` and 64 hex digits).
+    Id(String),
+}
+
+impl DriveName {
+    /// Parses `LABEL`, `walrus:LABEL`, `walrus://LABEL`, `walrus:0x...` or `0x...`.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let name = match text.strip_prefix("walrus:") {
+            Some(rest) => rest.strip_prefix("//").unwrap_or(rest),
+            None => text,
+        };
+        if let Some(digits) = name.strip_prefix("0x") {
+            if digits.is_empty() || digits.len() > 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return Err(Failure::usage(format!("`{name}` is not an object id: 0x and up to 64 hex digits")));
+            }
+            return Ok(Self::Id(format!("0x{:0>64}", digits.to_ascii_lowercase())));
+        }
+        if name.contains(['@', '/']) {
+            return Err(Failure::usage(format!(
+                "`{name}`: snapshots (LABEL@NAME) and folders of a drive (LABEL/DIR) cannot be mounted by this version"
+            )));
+        }
+        if name.is_empty() || name.len() > 64 || name.contains([':', ',']) || name.chars().any(char::is_control) {
+            return Err(Failure::usage(format!(
+                "`{text}` is not a drive: write a label of 1 to 64 bytes without `:` and `,`, walrus:LABEL, or 0x..."
+            )));
+        }
+        Ok(Self::Label(name.to_owned()))
+    }
+
+    /// As the mount table shows it.
+    pub fn source(&self) -> String {
+        match self {
+            Self::Label(label) => format!("walrus:{label}"),
+            Self::Id(id) => format!("walrus:{id}"),
+        }
+    }
+}
+
+/// Everything that a mount process needs to know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MountRequest {
+    /// The drive.
+    pub drive: DriveName,
+    /// Nothing was named, so the drive is made when it does not exist.
+    pub create: bool,
+    /// Where, a resolved path.
+    pub mountpoint: PathBuf,
+    /// The network; the local one when absent.
+    pub network: Option<String>,
+    /// `-o`
+    pub options: MountOptions,
+    /// How long the drive may take to become usable.
+    pub wait: Duration,
+}
+
+/// What opens the drive and must never be seen: goes through the pipe, nowhere else.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Secrets {
+    /// A passphrase typed by the user.
+    pub passphrase: Option<String>,
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        self.passphrase.zeroize();
+    }
+}
+
+/// What goes through the pipe to the daemon.
+#[derive(Serialize, Deserialize)]
+pub struct Handover {
+    /// The mount.
+    pub request: MountRequest,
+    /// What opens it.
+    pub secrets: Secrets,
+}
+
+impl MountRequest {
+    /// From `walrusfs mount`.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn from_args(args: &MountArgs) -> Result<Self, Failure> {
+        let (drive, mountpoint) = match &args.targets[..] {
+            [mountpoint] => (None, mountpoint),
+            [drive, mountpoint] => (Some(drive), mountpoint),
+            _ => return Err(Failure::usage("give a mount point, or a drive and a mount point")),
+        };
+        let drive = match drive {
+            None => DriveName::Label(DEFAULT_LABEL.to_owned()),
+            Some(name) => {
+                let name = name.to_str().ok_or_else(|| Failure::usage("a drive's name is UTF-8"))?;
+                DriveName::parse(name)?
+            }
+        };
+        let mut options = MountOptions::default();
+        for list in &args.options {
+            let list = list.to_str().ok_or_else(|| Failure::usage("mount options are UTF-8"))?;
+            options.add(list, false)?;
+        }
+        options.read_only |= args.read_only;
+        let network = args.network.network.clone().or_else(|| options.network.clone());
+        Ok(Self {
+            create: drive == DriveName::Label(DEFAULT_LABEL.to_owned()),
+            drive,
+            mountpoint: PathBuf::from(mountpoint),
+            network: network.map(absolute_network),
+            options,
+            wait: Duration::from_secs(args.wait),
+        })
+    }
+
+    /// From mount(8).
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn from_call(call: MountCall) -> Result<Self, Failure> {
+        let drive = DriveName::parse(&call.source)?;
+        Ok(Self {
+            create: drive == DriveName::Label(DEFAULT_LABEL.to_owned()),
+            drive,
+            mountpoint: call.mountpoint,
+            network: call
+                .options
+                .network
+                .clone()
+                .or_else(|| std::env::var("WALRUSFS_NETWORK").ok())
+                .map(absolute_network),
+            options: call.options,
+            wait: Duration::from_secs(60),
+        })
+    }
+}
+
+/// A network file's path made absolute, because the daemon's working directory is the root folder; a name stays.
+fn absolute_network(network: String) -> String {
+    match std::fs::canonicalize(&network) {
+        Ok(path) if path.is_file() => path.into_os_string().into_string().unwrap_or(network),
+        _ => network,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::exit::Code;
+
+    #[test]
+    fn names_of_drives() {
+        let label = |text: &str| DriveName::Label(text.to_owned());
+        for (text, expected) in [
+            ("media", label("media")),
+            ("walrus:media", label("media")),
+            ("walrus://media", label("media")),
+            ("walrus:0xAb", DriveName::Id(format!("0x{:0>64}", "ab"))),
+            ("0x1", DriveName::Id(format!("0x{:0>64}", "1"))),
+        ] {
+            assert_eq!(DriveName::parse(text).unwrap(), expected, "{text}");
+        }
+        for text in ["", "walrus:", "a:b", "a,b", "a@b", "a/b", "0x", "0xg", "walrus:a\nb", &"x".repeat(65)] {
+            assert_eq!(DriveName::parse(text).unwrap_err().code(), Code::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_default_drive_is_made_unasked() {
+        let request = |source: &str| {
+            let call = MountCall {
+                source: source.to_owned(),
+                mountpoint: "/m".into(),
+                options: MountOptions::default(),
+                fake: false,
+                verbose: false,
+            };
+            MountRequest::from_call(call).unwrap()
+        };
+        assert!(request("walrus:default").create);
+        assert!(!request("walrus:media").create);
+    }
+}

@@ -1,0 +1,451 @@
+//! The life of a mount: open, mounted, unmounted, drained.
+//!
+//! One loop decides ([`serve`]): it hears the kernel's end of the session, orders from the control socket, and signals.
+//! Status and sync are answered by tasks of their own, so they work in every phase, also while the drive is being opened.
+
+use super::request::{Handover, MountRequest};
+use super::spawn::Parent;
+use super::{assemble, notify};
+use crate::cli::control::{self, Answer, Envelope, Request, Status, VERSION};
+use crate::cli::exit::{Code, Failure};
+use crate::cli::home::Home;
+use crate::cli::options::Durability;
+use crate::cli::output;
+use crate::cli::umount::from_mount;
+use crate::error::FsResult;
+use crate::fuse::{self, Limits, Loader, MountError, MountSpec, Mounted, Mountpoint};
+use crate::vfs::Vfs;
+use futures::future::BoxFuture;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// How long SIGTERM waits for the network.
+const TERM_DRAIN: Duration = Duration::from_secs(60);
+
+/// How long the last steps of the drive may take: they make the journal durable and give the lease back.
+const LAST_STEPS: Duration = Duration::from_secs(4);
+
+/// How long a process that is ending is waited for, and how often it is looked at.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_SLICE: Duration = Duration::from_millis(50);
+
+/// How often somebody who waits is told how much is left.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// A request of the control socket is one short line, and it comes at once.
+const MAX_REQUEST: u64 = 64 << 10;
+const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the pipeline to the network does for a mount.
+pub(crate) trait Pipeline: Send + Sync {
+    /// Returns when everything done before the call is certified on the network.
+    fn sync(&self) -> BoxFuture<'_, FsResult<()>>;
+    /// Stops the background work, makes the journal durable, and gives the lease back when nothing is pending.
+    fn close(&self) -> BoxFuture<'_, FsResult<()>>;
+    /// Fills in what `status` shows of the drive and the network.
+    fn describe(&self, status: &mut Status);
+}
+
+/// A drive that this process serves.
+pub(crate) struct OpenDrive {
+    pub(crate) vfs: Arc<Vfs>,
+    pub(crate) loader: Arc<dyn Loader>,
+    pub(crate) pipeline: Arc<dyn Pipeline>,
+    /// The drive as the mount table shows it.
+    pub(crate) source: String,
+    pub(crate) read_only: bool,
+}
+
+/// What the loop and the tasks of the control socket share.
+struct Mount {
+    request: MountRequest,
+    drive: OnceLock<OpenDrive>,
+    mounted: OnceLock<Mounted>,
+    orders: mpsc::Sender<Order>,
+}
+
+/// What the loop is told to do.
+struct Order {
+    /// Unmount first, unless the mount is already gone.
+    lazy: bool,
+    timeout: Duration,
+    peer: Peer,
+}
+
+/// Somebody at the control socket.
+struct Peer(UnixStream);
+
+impl Peer {
+    /// Says `answer`. Whoever went away needs none.
+    async fn say(&mut self, answer: &Answer) {
+        if let Ok(mut line) = serde_json::to_vec(answer) {
+            line.push(b'\n');
+            let _ = tokio::time::timeout(REQUEST_PATIENCE, self.0.write_all(&line)).await;
+        }
+    }
+
+    async fn finish(&mut self, result: Result<(), Failure>) {
+        let answer = match result {
+            Ok(()) => Answer::Done { status: None },
+            Err(failure) => Answer::Failed { code: failure.code() as u8, message: failure.to_string() },
+        };
+        self.say(&answer).await;
+    }
+}
+
+/// The signals that end a mount.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
+/// Opens the drive, mounts it, serves it, and ends when it is unmounted.
+///
+/// # Errors
+/// Why it was not mounted, or [`Code::Pending`] when it ended before everything was certified.
+pub(crate) async fn serve(home: &Home, handover: Handover, parent: &mut Parent) -> Result<(), Failure> {
+    let failed = |error| Failure::from_io("cannot make the control socket", error);
+    let socket = control::socket_of(home, &handover.request.mountpoint);
+    let mut signals = Signals::new().map_err(|error| Failure::from_io("cannot listen to signals", error))?;
+    let _only = only_process_of(&socket.with_extension("lock")).await?;
+    let listener = control::bind(&socket).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let listener = UnixListener::from_std(listener).map_err(failed)?;
+    let _gone = RemoveOnDrop(socket.clone());
+    let (orders, mut order) = mpsc::channel(1);
+    let mount =
+        Arc::new(Mount { request: handover.request.clone(), drive: OnceLock::new(), mounted: OnceLock::new(), orders });
+    tokio::spawn(listen(listener, Arc::clone(&mount)));
+
+    let drive = tokio::select! {
+        drive = assemble::open(home, &handover, parent) => drive?,
+        () = signals.any() => return Err(Failure::new(Code::Interrupted, "stopped before the drive was open")),
+    };
+    drop(handover);
+    let drive = mount.drive.get_or_init(|| drive);
+    let mounted = match attach(&mount.request, drive, socket) {
+        Ok(mounted) => mount.mounted.get_or_init(|| mounted),
+        Err(error) => {
+            if let Err(failure) = close(drive).await {
+                tracing::warn!("{failure}");
+            }
+            return Err(from_mount(error));
+        }
+    };
+    let shown = format!("{} is mounted on {}", drive.source, mounted.path().display());
+    parent.say(&shown);
+    parent.ready();
+    notify::ready(&shown);
+    tracing::info!("{shown}");
+
+    let (result, mut peer) = loop {
+        tokio::select! {
+            () = mounted.ended() => {
+                tracing::warn!("the mount was taken away without `walrusfs umount`; the journal keeps what is pending");
+                break (close(drive).await, None);
+            }
+            () = signals.any() => {
+                break (terminate(mounted, drive, &mut signals).await, None);
+            }
+            Some(mut asked) = order.recv() => {
+                pull(mounted).await;
+                if let Err(failure) = unmount(mounted, asked.lazy).await {
+                    asked.peer.finish(Err(failure)).await;
+                    continue;
+                }
+                break (drain(drive, asked.timeout, Some(&mut asked.peer), &mut signals).await, Some(asked.peer));
+            }
+        }
+    };
+    if let Some(peer) = &mut peer {
+        let said = result.as_ref().copied().map_err(|failure| Failure::new(failure.code(), failure.to_string()));
+        peer.finish(said).await;
+    }
+    match &result {
+        Ok(()) => tracing::info!("ended"),
+        Err(failure) => tracing::warn!("{failure}"),
+    }
+    result
+}
+
+/// The lock that makes this the only process of its mount point. One that has just lost its mount is given time to end.
+async fn only_process_of(path: &Path) -> Result<Flock<File>, Failure> {
+    let failed = |error| Failure::from_io(format!("cannot lock {}", path.display()), error);
+    let mut file = File::options().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((again, Errno::EWOULDBLOCK)) if Instant::now() < deadline => file = again,
+            Err((_, Errno::EWOULDBLOCK)) => {
+                return Err(Failure::new(Code::Busy, "another walrusfs is busy with this mount point"));
+            }
+            Err((_, errno)) => return Err(failed(errno.into())),
+        }
+        tokio::time::sleep(LOCK_SLICE).await;
+    }
+}
+
+/// A socket's name in the file system, gone with its daemon.
+struct RemoveOnDrop(PathBuf);
+
+impl Drop for RemoveOnDrop {
+    fn drop(&mut self) {
+        // A socket that stays is refused by the kernel and replaced by the next daemon.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Mounts the open drive.
+fn attach(request: &MountRequest, drive: &OpenDrive, control: PathBuf) -> Result<Mounted, MountError> {
+    let options = &request.options;
+    let mut limits = if drive.read_only { Limits::reader() } else { Limits::writer() };
+    limits.timeout = options.timeout.unwrap_or(limits.timeout);
+    limits.certify_fsync = options.durability == Durability::Network;
+    limits.control = control;
+    let spec = MountSpec {
+        source: drive.source.clone(),
+        read_only: drive.read_only,
+        dev: options.dev,
+        suid: options.suid,
+        no_exec: options.no_exec,
+        allow_other: options.allow_other,
+    };
+    // Looked at again: opening the drive took time.
+    let mountpoint = Mountpoint::prepare(&request.mountpoint)?;
+    let (vfs, loader) = (Arc::clone(&drive.vfs), Arc::clone(&drive.loader));
+    fuse::mount(&mountpoint, &spec, limits, vfs, loader, tokio::runtime::Handle::current())
+}
+
+/// Pulls dirty pages out of the kernel; what does not come is the kernel's to write before the mount ends.
+async fn pull(mounted: &Mounted) {
+    if let Err(error) = mounted.pull_dirty_pages().await {
+        tracing::warn!(%error, "not all dirty pages were pulled from the kernel");
+    }
+}
+
+async fn unmount(mounted: &Mounted, lazy: bool) -> Result<(), Failure> {
+    // umount2 writes dirty pages, which the workers answer; it must not hold up a thread of the runtime.
+    tokio::task::block_in_place(|| mounted.unmount(lazy)).map_err(from_mount)
+}
+
+/// SIGTERM, or Ctrl-C in the foreground: nobody can be asked to close files, so a busy mount is detached.
+async fn terminate(mounted: &Mounted, drive: &OpenDrive, signals: &mut Signals) -> Result<(), Failure> {
+    notify::stopping("unmounting", TERM_DRAIN + LAST_STEPS);
+    pull(mounted).await;
+    if unmount(mounted, false).await.is_err() {
+        unmount(mounted, true).await?;
+    }
+    drain(drive, TERM_DRAIN, None, signals).await
+}
+
+/// Certifies what is pending, for at most `timeout`, then closes the drive.
+async fn drain(
+    drive: &OpenDrive,
+    timeout: Duration,
+    peer: Option<&mut Peer>,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    if timeout.is_zero() {
+        return close(drive).await;
+    }
+    let synced = tokio::select! {
+        synced = certify(drive, Some(timeout), peer) => synced,
+        () = keep_waiting(drive) => Ok(()),
+        () = signals.any() => {
+            close(drive).await?;
+            return Err(Failure::new(Code::Interrupted, format!("stopped; {}", left(drive))));
+        }
+    };
+    close(drive).await?;
+    synced
+}
+
+/// Returns when everything done so far is certified; tells `peer` how much is left on the way.
+async fn certify(drive: &OpenDrive, timeout: Option<Duration>, mut peer: Option<&mut Peer>) -> Result<(), Failure> {
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let mut synced = drive.pipeline.sync();
+    let mut progress = tokio::time::interval(PROGRESS);
+    loop {
+        tokio::select! {
+            synced = &mut synced => {
+                return synced.map_err(|error| {
+                    let failure = Failure::from_fs("not everything could be certified", error);
+                    let code = if failure.code() == Code::Failed { Code::Pending } else { failure.code() };
+                    Failure::new(code, format!("{failure}; {}", left(drive)))
+                });
+            }
+            () = until(deadline) => {
+                return Err(Failure::new(Code::Pending, format!("time is over; {}", left(drive))));
+            }
+            _ = progress.tick() => {
+                if let Some(peer) = &mut peer {
+                    peer.say(&Answer::Progress { pending_bytes: pending(drive) }).await;
+                }
+            }
+        }
+    }
+}
+
+/// Tells the service manager that the end is still on its way; never returns.
+async fn keep_waiting(drive: &OpenDrive) {
+    loop {
+        notify::stopping(&format!("{} to go", output::bytes(pending(drive))), LAST_STEPS + PROGRESS * 10);
+        tokio::time::sleep(PROGRESS).await;
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn pending(drive: &OpenDrive) -> u64 {
+    let counts = drive.vfs.counts();
+    counts.dirty_bytes.saturating_add(counts.pending_bytes)
+}
+
+fn left(drive: &OpenDrive) -> String {
+    format!("{} are safe in the journal and go on at the next mount", output::bytes(pending(drive)))
+}
+
+async fn close(drive: &OpenDrive) -> Result<(), Failure> {
+    match tokio::time::timeout(LAST_STEPS, drive.pipeline.close()).await {
+        Ok(result) => result.map_err(|error| Failure::from_fs("the drive did not close cleanly", error)),
+        Err(_) => {
+            let seconds = LAST_STEPS.as_secs();
+            Err(Failure::new(Code::Failed, format!("the drive did not close within {seconds} s")))
+        }
+    }
+}
+
+/// Answers the control socket until the process ends.
+async fn listen(listener: UnixListener, mount: Arc<Mount>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(answer(Peer(stream), Arc::clone(&mount)));
+            }
+            Err(error) => {
+                // Out of descriptors, perhaps; others may be closed soon.
+                tracing::warn!(%error, "the control socket cannot accept");
+                tokio::time::sleep(PROGRESS).await;
+            }
+        }
+    }
+}
+
+async fn answer(mut peer: Peer, mount: Arc<Mount>) {
+    let request = match read_request(&mut peer).await {
+        Ok(request) => request,
+        Err(failure) => return peer.finish(Err(failure)).await,
+    };
+    match request {
+        Request::Status => peer.say(&Answer::Done { status: Some(Box::new(mount.status())) }).await,
+        Request::Sync { timeout } => {
+            let result = mount.sync(timeout.map(Duration::from_secs), &mut peer).await;
+            peer.finish(result).await;
+        }
+        Request::Umount { lazy, timeout } => {
+            if mount.mounted.get().is_none() {
+                let failure = Failure::new(Code::Busy, "the drive is still being opened; try again in a moment");
+                return peer.finish(Err(failure)).await;
+            }
+            // The loop takes it from here. When the loop has ended, so has the process, and the peer sees that.
+            let _ = mount.orders.send(Order { lazy, timeout: Duration::from_secs(timeout), peer }).await;
+        }
+        Request::Leave => {
+            let gone = mount.mounted.get().is_some_and(Mounted::is_over);
+            let result = match gone {
+                true => Ok(()),
+                false => Err(Failure::new(Code::Busy, "the drive is mounted by this process")),
+            };
+            // A process without a mount is closing already; the caller waits for its lock.
+            peer.finish(result).await;
+        }
+    }
+}
+
+async fn read_request(peer: &mut Peer) -> Result<Request, Failure> {
+    let mut line = Vec::new();
+    let mut reader = BufReader::new((&mut peer.0).take(MAX_REQUEST));
+    let read = tokio::time::timeout(REQUEST_PATIENCE, reader.read_until(b'\n', &mut line)).await;
+    match read {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => return Err(Failure::from_io("cannot read the request", error)),
+        Err(_) => return Err(Failure::usage("no request came")),
+    }
+    let version = serde_json::from_slice::<serde_json::Value>(&line).ok().and_then(|value| value["version"].as_u64());
+    if version != Some(u64::from(VERSION)) {
+        return Err(Failure::usage(format!(
+            "this mount was made by another version of walrusfs (control protocol {VERSION}); unmount and mount again"
+        )));
+    }
+    serde_json::from_slice::<Envelope>(&line)
+        .map(|envelope| envelope.request)
+        .map_err(|error| Failure::usage("the request is not understood").caused_by(error))
+}
+
+impl Mount {
+    fn status(&self) -> Status {
+        let mut status = Status {
+            pid: std::process::id(),
+            mountpoint: self.request.mountpoint.clone(),
+            drive: self.request.drive.source(),
+            network: self.request.network.clone().unwrap_or_else(|| "local".to_owned()),
+            state: "starting".to_owned(),
+            read_only: self.request.options.read_only,
+            ..Status::default()
+        };
+        if let Some(drive) = self.drive.get() {
+            let counts = drive.vfs.counts();
+            status.drive.clone_from(&drive.source);
+            status.read_only = drive.read_only;
+            status.dirty_bytes = counts.dirty_bytes;
+            status.pending_bytes = counts.pending_bytes;
+            drive.pipeline.describe(&mut status);
+        }
+        if let Some(mounted) = self.mounted.get() {
+            status.state = if mounted.is_over() { "draining" } else { "mounted" }.to_owned();
+        }
+        status
+    }
+
+    async fn sync(&self, timeout: Option<Duration>, peer: &mut Peer) -> Result<(), Failure> {
+        let (Some(drive), Some(mounted)) = (self.drive.get(), self.mounted.get()) else {
+            return Err(Failure::new(Code::Busy, "the drive is still being opened; try again in a moment"));
+        };
+        if !mounted.is_over() {
+            mounted
+                .pull_dirty_pages()
+                .await
+                .map_err(|error| Failure::from_fs("cannot pull dirty pages from the kernel", error))?;
+        }
+        certify(drive, timeout, Some(peer)).await
+    }
+}

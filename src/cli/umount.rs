@@ -1,0 +1,78 @@
+//! `walrusfs umount` and `walrusfs sync`, and the umount helper: the daemon does the work, these wait for it.
+
+use super::args::{SyncArgs, UmountArgs};
+use super::control::{Client, Request, find};
+use super::exit::{Code, Failure};
+use super::helper::UmountCall;
+use super::home::Home;
+use super::output::{self, Progress};
+use crate::fuse::{self, MountError};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long `umount` waits for the network unless told otherwise.
+const DRAIN: Duration = Duration::from_secs(600);
+
+/// The daemon reports progress every second; silent for longer than this, it is stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `walrusfs umount`
+///
+/// # Errors
+/// [`Code::Busy`] when programs use the mount, [`Code::Pending`] when the time was over before the network had everything.
+pub fn run(args: &UmountArgs) -> Result<(), Failure> {
+    let timeout = if args.no_wait { Duration::ZERO } else { Duration::from_secs(args.timeout) };
+    umount(&args.mountpoint, args.lazy, timeout)
+}
+
+/// The umount helper.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_helper(call: UmountCall) -> Result<(), Failure> {
+    umount(&call.mountpoint, call.lazy, DRAIN)?;
+    if call.verbose {
+        output::note(format!("{} unmounted; everything is certified", call.mountpoint.display()));
+    }
+    Ok(())
+}
+
+fn umount(mountpoint: &Path, lazy: bool, timeout: Duration) -> Result<(), Failure> {
+    let home = Home::open()?;
+    match find(&home, mountpoint) {
+        Ok((_, client)) => {
+            wait(client, Request::Umount { lazy, timeout: timeout.as_secs() }).map(drop)?;
+            Ok(())
+        }
+        // A mount whose daemon is gone has nothing to wait for: its journal carries.
+        Err(failure) if failure.code() != Code::NotFound => match fuse::mount_of(mountpoint) {
+            Ok((path, _)) => fuse::unmount(&path, true).map_err(from_mount),
+            Err(_) => Err(failure),
+        },
+        Err(failure) => Err(failure),
+    }
+}
+
+/// `walrusfs sync`
+///
+/// # Errors
+/// [`Code::Pending`] when the time was over before the network had everything.
+pub fn sync(args: &SyncArgs) -> Result<(), Failure> {
+    let (_, client) = find(&Home::open()?, &args.mountpoint)?;
+    wait(client, Request::Sync { timeout: args.timeout })
+}
+
+fn wait(client: Client, request: Request) -> Result<(), Failure> {
+    let mut progress = Progress::new();
+    client.ask(request, PATIENCE, |pending| progress.show(&format!("{} to go", output::bytes(pending)))).map(drop)
+}
+
+/// A failure of the kernel adapter, with its exit code.
+pub fn from_mount(error: MountError) -> Failure {
+    let code = match &error {
+        MountError::NotFound(_) | MountError::NotMounted(_) => Code::NotFound,
+        MountError::Busy(_) | MountError::Mounted { .. } => Code::Busy,
+        _ => Code::Failed,
+    };
+    Failure::new(code, error.to_string()).caused_by(error)
+}
