@@ -1,0 +1,569 @@
+//! Changes of a drive: registering packs, committing, sweeping orphans, key slots.
+//!
+//! Every transaction here names the sequence that this machine has verified and the lease of this machine; the chain
+//! refuses it whole when either is no longer so. Walrus calls run between `take_pool` and `put_pool`, so the pool is
+//! fenced by the same two.
+
+use super::client::DriveClient;
+use super::entry;
+use super::failure::{chain_error, is_wrong_sequence};
+use super::object::{DriveObject, KeySlot, MAX_APPEND, MAX_KEYRING, MAX_LOG};
+use super::seal::{self, CommitTag, SealFacts};
+use super::state::DriveState;
+use crate::crypto::slots::{self, SlotPlace, SlotSecret};
+use crate::crypto::{KeyRing, MasterKey};
+use crate::error::{FsError, FsResult, Kind};
+use crate::ids::Sequence;
+use crate::pack::RootRef;
+use std::sync::Arc;
+use sui_sdk_types::{Address, Argument};
+use walrus_client::chain::ObjectInfo;
+use walrus_client::tx::{BlobParams, Tx, nth};
+use walrus_client::wire::chain::{Field, PooledBlob, U256, pooled_blob_field_id};
+use walrus_client::wire::message::Certificate;
+use walrus_client::{ClientError, ClientResult};
+
+/// Most blobs that one commit certifies.
+pub const MAX_CERTIFICATES: usize = 64;
+/// Most blobs that one transaction deletes.
+pub const MAX_DELETIONS: usize = 64;
+/// Most blobs that one transaction registers.
+const MAX_REGISTRATIONS: usize = 64;
+
+/// A blob to take capacity for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobToRegister {
+    /// Its blob id.
+    pub blob_id: [u8; 32],
+    /// The root of its sliver hashes.
+    pub root_hash: [u8; 32],
+    /// Its unencoded length, bytes.
+    pub size: u64,
+}
+
+/// A blob that the drive's pool holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegisteredBlob {
+    /// Its blob id.
+    pub blob_id: [u8; 32],
+    /// The `PooledBlob` object: storage confirmations of deletable blobs name it.
+    pub object_id: Address,
+    /// The Walrus epoch of its registration.
+    pub registered_epoch: u32,
+    /// Whether a commit has certified it.
+    pub certified: bool,
+}
+
+/// A blob whose storage a quorum of nodes confirmed.
+#[derive(Clone, Debug)]
+pub struct CertifiedBlob {
+    /// Its blob id.
+    pub blob_id: [u8; 32],
+    /// The confirmations.
+    pub certificate: Certificate,
+}
+
+/// The next state of the tree, and what must be true with it.
+#[derive(Clone, Debug, Default)]
+pub struct CommitPlan {
+    /// A random name for this commit. The same plan keeps it when it is tried again.
+    pub tag: CommitTag,
+    /// The state that the plan was made from. A commit on any other is refused.
+    pub base: Sequence,
+    /// Blobs that are certified in the same transaction; at most [`MAX_CERTIFICATES`].
+    pub certify: Vec<CertifiedBlob>,
+    /// Blobs that are deleted in the same transaction; at most [`MAX_DELETIONS`].
+    pub delete: Vec<[u8; 32]>,
+    /// A new checkpoint.
+    pub new_root: Option<RootRef>,
+    /// How many entries at the beginning of the log the new checkpoint (or a delta run in it) contains.
+    pub log_drop: usize,
+    /// Payloads of new entries, each at most [`entry::MAX_PAYLOAD`] bytes; sealed and padded here.
+    pub log_append: Vec<Vec<u8>>,
+}
+
+impl DriveClient {
+    /// Registers blobs in the drive's pool as deletable, those that are not registered yet; takes the lease if nobody has
+    /// it. The answer is in the order of `blobs`. Calling it again is harmless and free.
+    ///
+    /// # Errors
+    /// [`Kind::PoolFull`] before anything is paid when the pool cannot hold them; [`Kind::Unfunded`]; [`Kind::LeaseLost`];
+    /// [`Kind::Stale`]; [`Kind::Unreachable`], also when the outcome is not known yet.
+    pub async fn register(&self, blobs: &[BlobToRegister]) -> FsResult<Vec<RegisteredBlob>> {
+        let _one = self.changing.lock().await;
+        self.settle().await?;
+        let ids: Vec<[u8; 32]> = blobs.iter().map(|blob| blob.blob_id).collect();
+        let known = self.pooled(&ids).await?;
+        let missing: Vec<&BlobToRegister> =
+            blobs.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(blob, _)| blob).collect();
+        if missing.is_empty() {
+            return self.all_registered(&ids, known);
+        }
+        let walrus = self.session.walrus().await?;
+        let pool = self.session.read_pool(&self.id).await?;
+        let priced = |error| chain_error("cannot compute what the blobs take", error);
+        let mut encoded = 0u64;
+        for blob in &missing {
+            encoded = encoded.saturating_add(walrus.encoded_size(blob.size).map_err(priced)?);
+        }
+        if encoded > pool.free() {
+            return Err(FsError::new(
+                Kind::PoolFull,
+                format!(
+                    "the drive's storage pool has room for {} encoded bytes, {encoded} are needed: delete files or buy \
+                     capacity (`walrusfs drive resize`)",
+                    pool.free()
+                ),
+            ));
+        }
+        for batch in missing.chunks(MAX_REGISTRATIONS) {
+            let mut wal = 0u64;
+            for blob in batch {
+                wal = wal.saturating_add(walrus.write_cost(blob.size).map_err(priced)?);
+            }
+            let lent = |tx: &mut Tx, pool: Argument| {
+                batch.iter().try_for_each(|blob| {
+                    let params = BlobParams {
+                        blob_id: U256(blob.blob_id),
+                        root_hash: U256(blob.root_hash),
+                        size: blob.size,
+                        deletable: true,
+                    };
+                    tx.register_pooled_blob(pool, &params)
+                })
+            };
+            self.with_pool(wal, "packs could not be registered", lent).await?;
+        }
+        self.update_pool().await;
+        let known = self.pooled(&ids).await?;
+        self.all_registered(&ids, known)
+    }
+
+    /// Commits: certifies and deletes blobs, and makes the next state of the tree, all or nothing. Answers with the new
+    /// sequence, which is also the state from then on. The same plan given again after an unknown outcome is recognised by
+    /// its tag and not made twice.
+    ///
+    /// # Errors
+    /// [`Kind::Stale`] when the Drive is not at `plan.base`; [`Kind::LeaseLost`]; [`Kind::Unreachable`], also when the outcome is
+    /// not known yet; [`Kind::Internal`] for a plan beyond the limits.
+    pub async fn commit(&self, plan: &CommitPlan) -> FsResult<Sequence> {
+        let _one = self.changing.lock().await;
+        self.settle().await?;
+        let mut state = self.state();
+        if state.object.sequence != plan.base {
+            state = self.refresh().await?;
+        }
+        if let Some(done) = committed_already(&state, plan) {
+            return Ok(done);
+        }
+        if state.object.sequence != plan.base {
+            return Err(stale(plan.base, state.object.sequence));
+        }
+        let next = self.next_object(&state, plan)?;
+        match self.send_commit(&state, plan, &next).await {
+            Ok(()) => {}
+            Err(error) if is_wrong_sequence(&error) => {
+                // An earlier attempt of this very plan may have been executed after all.
+                let state = self.refresh().await?;
+                return committed_already(&state, plan).ok_or_else(|| stale(plan.base, state.object.sequence));
+            }
+            Err(error) => return Err(self.lease_error(error)),
+        }
+        let facts = SealFacts {
+            committed_at_ms: next.facts.committed_at_ms,
+            previous: next.facts.previous,
+            tag: next.facts.tag,
+        };
+        self.session.witness(&next.object)?;
+        let log = entry::open_log(&self.keys(), next.object.sequence, &next.object.log)?;
+        let committed = DriveState { object: next.object, facts, log, ..(*state).clone() };
+        let sequence = committed.object.sequence;
+        self.install(self.leased(&committed));
+        if !plan.delete.is_empty() {
+            self.update_pool().await;
+        }
+        Ok(sequence)
+    }
+
+    /// Deletes those of `blobs` that are registered in the pool and were never certified; answers how many there were. For
+    /// blobs of attempts that were given up: nothing can refer to them.
+    pub async fn sweep_orphans(&self, blobs: &[[u8; 32]]) -> FsResult<usize> {
+        let _one = self.changing.lock().await;
+        self.settle().await?;
+        let known = self.pooled(blobs).await?;
+        let orphans: Vec<[u8; 32]> =
+            known.into_iter().flatten().filter(|blob| !blob.certified).map(|blob| blob.blob_id).collect();
+        for batch in orphans.chunks(MAX_DELETIONS) {
+            let lent = |tx: &mut Tx, pool: Argument| {
+                batch.iter().try_for_each(|blob| tx.delete_pooled_blob(pool, U256(*blob)))
+            };
+            self.with_pool(0, "packs that were given up could not be deleted", lent).await?;
+        }
+        if !orphans.is_empty() {
+            self.update_pool().await;
+        }
+        Ok(orphans.len())
+    }
+
+    /// What the pool knows of `blobs`, in order; `None` where it does not hold one.
+    pub async fn pooled(&self, blobs: &[[u8; 32]]) -> FsResult<Vec<Option<RegisteredBlob>>> {
+        let table = self.state().pool.table;
+        let read = async {
+            let transport = self.session.chain().transport();
+            let fields: Vec<Address> = blobs.iter().map(|blob| pooled_blob_field_id(&table, &U256(*blob))).collect();
+            let found = transport.objects(&fields).await?;
+            let mut ids = Vec::with_capacity(found.len());
+            for field in found {
+                ids.push(field.map(|field| field.decode::<Field<U256, Address>>()).transpose()?.map(|f| f.value));
+            }
+            let present: Vec<Address> = ids.iter().flatten().copied().collect();
+            let mut objects = transport.objects(&present).await?.into_iter();
+            ids.into_iter().map(|id| id.and(objects.next().flatten()).map(registered).transpose()).collect()
+        };
+        let found: ClientResult<Vec<Option<RegisteredBlob>>> = read.await;
+        found.map_err(|error| chain_error("cannot read which packs are registered", error))
+    }
+
+    /// Adds a way to open the drive; answers its index. A passphrase slot stands on the chain for ever: say so to the user.
+    pub async fn add_slot(&self, secret: &SlotSecret) -> FsResult<u32> {
+        let _one = self.changing.lock().await;
+        self.settle().await?;
+        let state = self.refresh().await?;
+        let keys = self.keys();
+        let index = state.object.next_slot()?;
+        let place = SlotPlace { uid: keys.uid(), index, key_epoch: keys.current() };
+        let body = slots::wrap(keys.master(), place, secret, &*self.session.random)?;
+        let slot = KeySlot { kind: secret.kind() as u8, index, key_epoch: keys.current(), body };
+        let mut object = state.object.clone();
+        object.keys.push(slot.clone());
+        let next = self.seal_next(&state, object, &keys, self.random_tag())?;
+        let sequence = state.object.sequence.0;
+        self.run_sealed("the key slot could not be added", &state, &next, |tx, drive| {
+            let arguments = vec![
+                drive,
+                tx.pure(&sequence)?,
+                self.holder_argument(tx)?,
+                tx.pure(&slot.kind)?,
+                tx.pure(&slot.index)?,
+                tx.pure(&slot.key_epoch.0)?,
+                tx.pure(slot.body.as_slice())?,
+                tx.pure(next.object.seal.as_slice())?,
+                tx.clock()?,
+            ];
+            self.call(tx, "add_slot", arguments).map(drop)
+        })
+        .await?;
+        Ok(index)
+    }
+
+    /// Removes the slot `index`; never the last. Whoever copied the slot before can still open what it opened: rotate the
+    /// keys to keep new data from them.
+    pub async fn remove_slot(&self, index: u32) -> FsResult<()> {
+        let _one = self.changing.lock().await;
+        self.settle().await?;
+        let state = self.refresh().await?;
+        let mut object = state.object.clone();
+        object.keys.retain(|slot| slot.index != index);
+        if object.keys.len() == state.object.keys.len() {
+            return Err(FsError::new(Kind::Posix(libc::ENOENT), format!("the drive has no key slot {index}")));
+        }
+        if object.keys.is_empty() {
+            return Err(FsError::new(Kind::Posix(libc::EPERM), "the last key slot cannot be removed"));
+        }
+        let next = self.seal_next(&state, object, &self.keys(), self.random_tag())?;
+        let sequence = state.object.sequence.0;
+        self.run_sealed("the key slot could not be removed", &state, &next, |tx, drive| {
+            let arguments = vec![
+                drive,
+                tx.pure(&sequence)?,
+                self.holder_argument(tx)?,
+                tx.pure(&index)?,
+                tx.pure(next.object.seal.as_slice())?,
+                tx.clock()?,
+            ];
+            self.call(tx, "remove_slot", arguments).map(drop)
+        })
+        .await
+    }
+
+    /// Starts a new key epoch: a new master key, and a slot for each of `secrets` in place of all slots. Data sealed before
+    /// stays readable to whoever had the old key.
+    pub async fn rotate_keys(&self, secrets: &[SlotSecret]) -> FsResult<()> {
+        let _one = self.changing.lock().await;
+        self.settle().await?;
+        let state = self.refresh().await?;
+        let mut keys = KeyRing::clone(&self.keys());
+        keys.rotate(MasterKey::generate(&*self.session.random))?;
+        let first = state.object.next_slot()?;
+        let mut object = state.object.clone();
+        object.keys.clear();
+        for (secret, index) in secrets.iter().zip(first..) {
+            let place = SlotPlace { uid: keys.uid(), index, key_epoch: keys.current() };
+            let body = slots::wrap(keys.master(), place, secret, &*self.session.random)?;
+            object.keys.push(KeySlot { kind: secret.kind() as u8, index, key_epoch: keys.current(), body });
+        }
+        if object.keys.is_empty() {
+            return Err(FsError::new(Kind::Posix(libc::EINVAL), "new keys need at least one slot"));
+        }
+        object.keyring = keys.chain()?;
+        if object.keyring.len() > MAX_KEYRING {
+            return Err(FsError::new(Kind::Internal, "the drive's keyring is full: no more key epochs fit"));
+        }
+        object.label = seal::seal_label(&keys, &state.label)?;
+        let next = self.seal_next(&state, object, &keys, self.random_tag())?;
+        let sequence = state.object.sequence.0;
+        self.run_sealed("the keys could not be rotated", &state, &next, |tx, drive| {
+            let slots = &next.object.keys;
+            let kinds: Vec<u8> = slots.iter().map(|slot| slot.kind).collect();
+            let indices: Vec<u32> = slots.iter().map(|slot| slot.index).collect();
+            let bodies: Vec<&[u8]> = slots.iter().map(|slot| slot.body.as_slice()).collect();
+            let arguments = vec![
+                drive,
+                tx.pure(&sequence)?,
+                self.holder_argument(tx)?,
+                tx.pure(&keys.current().0)?,
+                tx.pure(&kinds)?,
+                tx.pure(&indices)?,
+                tx.pure(&bodies)?,
+                tx.pure(next.object.keyring.as_slice())?,
+                tx.pure(next.object.label.as_slice())?,
+                tx.pure(next.object.seal.as_slice())?,
+                tx.clock()?,
+            ];
+            self.call(tx, "rotate_keys", arguments).map(drop)
+        })
+        .await?;
+        self.install_keys(keys);
+        Ok(())
+    }
+
+    // ----- pieces -----
+
+    /// Waits until it is known what became of an earlier transaction of the wallet.
+    pub(super) async fn settle(&self) -> FsResult<()> {
+        let settled = self.session.executor.settle().await;
+        settled.map_err(|error| chain_error("an earlier transaction of the wallet is not settled", error))
+    }
+
+    /// Runs Walrus calls on the lent pool. Takes the lease in the same transaction when this machine does not have it.
+    pub(super) async fn with_pool<F>(&self, wal: u64, doing: &str, lent: F) -> FsResult<()>
+    where
+        F: Fn(&mut Tx, Argument) -> ClientResult<()> + Send + Sync,
+    {
+        let state = self.state();
+        let run = self.run(wal, |tx, drive| {
+            self.add_lease(tx, drive, &state)?;
+            self.add_loan(tx, drive, &state, &lent)
+        });
+        match run.await {
+            Ok(_) => {
+                self.install(self.leased(&state));
+                Ok(())
+            }
+            Err(error) if is_wrong_sequence(&error) => Err(chain_error(doing, error)),
+            Err(error) if error.abort().is_some_and(|abort| abort.module == "drive") => Err(self.lease_error(error)),
+            Err(error) => Err(chain_error(doing, error)),
+        }
+    }
+
+    /// The lease first, when this machine does not have it: free, or ended long enough ago.
+    fn add_lease(&self, tx: &mut Tx, drive: Argument, state: &DriveState) -> ClientResult<()> {
+        if state.is_writer(&self.holder) {
+            return Ok(());
+        }
+        self.add_acquire(tx, drive, state.object.sequence.0, false)
+    }
+
+    fn add_loan<F>(&self, tx: &mut Tx, drive: Argument, state: &DriveState, lent: &F) -> ClientResult<()>
+    where
+        F: Fn(&mut Tx, Argument) -> ClientResult<()>,
+    {
+        let pool_type = tx.pool_type()?;
+        let package = self.session.package;
+        let arguments = vec![drive, tx.pure(&state.object.sequence.0)?, self.holder_argument(tx)?, tx.clock()?];
+        let loan = tx.call(package, "drive", "take_pool", vec![pool_type.clone()], arguments)?;
+        let (pool, receipt) = (nth(loan, 0), nth(loan, 1));
+        lent(tx, pool)?;
+        tx.call(package, "drive", "put_pool", vec![pool_type], vec![drive, pool, receipt]).map(drop)
+    }
+
+    fn next_object(&self, state: &DriveState, plan: &CommitPlan) -> FsResult<Next> {
+        if plan.certify.len() > MAX_CERTIFICATES || plan.delete.len() > MAX_DELETIONS {
+            return Err(FsError::new(
+                Kind::Internal,
+                format!(
+                    "a commit certifies at most {MAX_CERTIFICATES} packs and deletes at most {MAX_DELETIONS}, not {} and {}",
+                    plan.certify.len(),
+                    plan.delete.len()
+                ),
+            ));
+        }
+        let keys = self.keys();
+        let sequence = next_sequence(state)?;
+        let sealed: Vec<Vec<u8>> =
+            plan.log_append.iter().map(|payload| entry::seal(&keys, sequence, payload)).collect::<FsResult<_>>()?;
+        let mut object = state.object.clone();
+        if plan.log_drop > object.log.len() {
+            return Err(FsError::new(
+                Kind::Internal,
+                format!("a commit drops {} of {} log entries", plan.log_drop, object.log.len()),
+            ));
+        }
+        object.log.drain(..plan.log_drop);
+        let appended: usize = sealed.iter().map(Vec::len).sum();
+        if appended > MAX_APPEND || object.log_bytes() + appended > MAX_LOG {
+            return Err(FsError::new(
+                Kind::Internal,
+                format!(
+                    "a commit appends {appended} bytes to {} bytes of log: at most {MAX_APPEND} and {MAX_LOG} in all fit",
+                    object.log_bytes()
+                ),
+            ));
+        }
+        object.log.extend(sealed);
+        if plan.new_root.is_some() {
+            object.root = plan.new_root;
+        }
+        self.seal_next(state, object, &keys, plan.tag)
+    }
+
+    /// The state after `state` with the fields of `object`, sealed.
+    fn seal_next(&self, state: &DriveState, mut object: DriveObject, keys: &KeyRing, tag: CommitTag) -> FsResult<Next> {
+        object.sequence = next_sequence(state)?;
+        let facts =
+            SealFacts { committed_at_ms: self.session.clock.now_ms(), previous: seal::hash(&state.object.seal), tag };
+        object.seal = seal::make(&object, keys, facts)?;
+        Ok(Next { object, facts })
+    }
+
+    async fn send_commit(&self, state: &DriveState, plan: &CommitPlan, next: &Next) -> ClientResult<()> {
+        let appended = &next.object.log[next.object.log.len() - plan.log_append.len()..];
+        let drop = plan.log_drop as u64;
+        let run = self.run(0, |tx, drive| {
+            self.add_lease(tx, drive, state)?;
+            if !(plan.certify.is_empty() && plan.delete.is_empty()) {
+                self.add_loan(tx, drive, state, &|tx: &mut Tx, pool| {
+                    for blob in &plan.certify {
+                        tx.certify_pooled_blob(pool, U256(blob.blob_id), &blob.certificate)?;
+                    }
+                    plan.delete.iter().try_for_each(|blob| tx.delete_pooled_blob(pool, U256(*blob)))
+                })?;
+            }
+            let root = self.add_root(tx, plan.new_root.as_ref())?;
+            let arguments = vec![
+                drive,
+                tx.pure(&state.object.sequence.0)?,
+                self.holder_argument(tx)?,
+                root,
+                tx.pure(&drop)?,
+                tx.pure(appended)?,
+                tx.pure(next.object.seal.as_slice())?,
+                tx.clock()?,
+            ];
+            self.call(tx, "commit", arguments).map(std::mem::drop)
+        });
+        run.await.map(std::mem::drop)
+    }
+
+    fn add_root(&self, tx: &mut Tx, root: Option<&RootRef>) -> ClientResult<Argument> {
+        let Some(root) = root else { return self.call(tx, "same_root", Vec::new()) };
+        let arguments = vec![
+            tx.pure(&U256(root.blob_id))?,
+            tx.pure(&root.offset)?,
+            tx.pure(&root.length)?,
+            tx.pure(root.salt.as_slice())?,
+            tx.pure(&root.key_epoch.0)?,
+        ];
+        self.call(tx, "root", arguments)
+    }
+
+    /// Runs a change that makes the sealed state `next`, and installs it.
+    async fn run_sealed<F>(&self, doing: &str, state: &DriveState, next: &Next, change: F) -> FsResult<()>
+    where
+        F: Fn(&mut Tx, Argument) -> ClientResult<()> + Send + Sync,
+    {
+        let run = self.run(0, |tx, drive| {
+            self.add_lease(tx, drive, state)?;
+            change(tx, drive)
+        });
+        if let Err(error) = run.await {
+            return Err(if is_wrong_sequence(&error) { chain_error(doing, error) } else { self.lease_error(error) });
+        }
+        self.session.witness(&next.object)?;
+        let state = DriveState { object: next.object.clone(), facts: next.facts, ..state.clone() };
+        self.install(self.leased(&state));
+        Ok(())
+    }
+
+    /// Reads the pool's figures again; the old ones stay when nobody answers, because they are figures for people and
+    /// for a check that the chain makes again.
+    pub(super) async fn update_pool(&self) {
+        match self.session.read_pool(&self.id).await {
+            Ok(pool) => {
+                let state = self.state();
+                self.install(DriveState { pool, ..(*state).clone() });
+            }
+            Err(error) => tracing::debug!(%error, "the pool's figures stay as they were"),
+        }
+    }
+
+    fn all_registered(&self, ids: &[[u8; 32]], known: Vec<Option<RegisteredBlob>>) -> FsResult<Vec<RegisteredBlob>> {
+        known
+            .into_iter()
+            .zip(ids)
+            .map(|(blob, id)| {
+                blob.ok_or_else(|| {
+                    FsError::new(
+                        Kind::Unreachable,
+                        format!(
+                            "pack {} was registered, but the server does not show it yet: try again",
+                            hex::encode(id)
+                        ),
+                    )
+                })
+            })
+            .collect()
+    }
+
+    fn random_tag(&self) -> CommitTag {
+        let mut tag = CommitTag::default();
+        self.session.random.fill(&mut tag);
+        tag
+    }
+}
+
+/// A state that was sealed and not yet sent.
+struct Next {
+    object: DriveObject,
+    facts: SealFacts,
+}
+
+fn next_sequence(state: &DriveState) -> FsResult<Sequence> {
+    state.object.sequence.next().ok_or_else(|| FsError::new(Kind::Internal, "the drive's sequences are used up"))
+}
+
+/// The sequence of `plan`'s commit when `state` is the one that it made.
+fn committed_already(state: &Arc<DriveState>, plan: &CommitPlan) -> Option<Sequence> {
+    let is_next = plan.base.next() == Some(state.object.sequence);
+    (is_next && state.facts.tag == plan.tag).then_some(state.object.sequence)
+}
+
+fn stale(base: Sequence, found: Sequence) -> FsError {
+    FsError::new(
+        Kind::Stale,
+        format!("the drive is at sequence {found}, the commit was made for {base}: somebody else committed in between"),
+    )
+}
+
+fn registered(object: ObjectInfo) -> ClientResult<RegisteredBlob> {
+    if !object.is_type("storage_pool", "PooledBlob") {
+        return Err(ClientError::Invalid(format!("object {} is no pooled blob", object.id)));
+    }
+    let blob: PooledBlob = object.decode()?;
+    Ok(RegisteredBlob {
+        blob_id: blob.blob_id.0,
+        object_id: object.id,
+        registered_epoch: blob.registered_epoch,
+        certified: blob.certified_epoch.is_some(),
+    })
+}
