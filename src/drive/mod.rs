@@ -31,7 +31,10 @@ pub use change::{BlobToRegister, CertifiedBlob, CommitPlan, MAX_CERTIFICATES, MA
 pub use client::{CreateOptions, DriveClient, DriveName};
 pub use entry::LogEntry;
 pub use failure::chain_error;
-pub use object::{DriveObject, HOLDER_BYTES, Holder, KeySlot, Lease, MAX_APPEND, MAX_LOG};
+pub use object::{
+    DriveObject, HOLDER_BYTES, Holder, KeySlot, Lease, MAX_APPEND, MAX_KEYRING, MAX_LABEL, MAX_LOG, MAX_SEAL, MAX_SLOT,
+    MAX_SLOTS,
+};
 pub use pool::Quote;
 pub use seal::CommitTag;
 pub use session::{DriveSummary, Secrets, Session};
