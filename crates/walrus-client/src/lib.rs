@@ -11,12 +11,20 @@
 //! - [`chain`]: reading Sui and the Walrus objects on it.
 //! - [`tx`]: building transactions offline.
 //! - [`executor`]: signing and sending them, surviving lost answers and crashes.
+//! - [`node`]: single requests to storage nodes.
+//! - [`store`], [`read`]: uploads and reads that survive faulty nodes.
+//! - [`client`]: all of it tied together.
 
 pub mod chain;
+pub mod client;
 pub mod error;
 pub mod executor;
+mod faucet;
 pub mod network;
+pub mod node;
+pub mod read;
 pub mod retry;
+pub mod store;
 pub mod tx;
 pub mod wallet;
 pub mod wire;

@@ -1,0 +1,146 @@
+//! What is known about each node: whether to avoid it for a while, and how fast the network answers.
+//!
+//! Mechanism: a failure makes a node avoided for a time that doubles with every further one; a false answer for much
+//! longer. When that time is over the node is tried again; a success clears failures, and false answers are forgotten
+//! one by one. Avoided does not mean unused: whoever needs every node asks them all.
+
+use crate::wire::chain::ObjectId;
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+const FIRST_LIE_PAUSE: Duration = Duration::from_secs(30);
+const MAX_LIE_PAUSE: Duration = Duration::from_secs(3600);
+/// A false answer is forgotten after this time.
+const LIE_MEMORY: Duration = Duration::from_secs(2 * 3600);
+const SAMPLES: usize = 128;
+const MIN_HEDGE: Duration = Duration::from_millis(40);
+const MAX_HEDGE: Duration = Duration::from_millis(1500);
+const FIRST_HEDGE: Duration = Duration::from_millis(400);
+
+/// Health of all nodes.
+#[derive(Default)]
+pub struct Health {
+    nodes: Mutex<HashMap<ObjectId, State>>,
+    latencies: Mutex<VecDeque<Duration>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct State {
+    failures: u32,
+    lies: u32,
+    avoid_until: Option<Instant>,
+    last_lie: Option<Instant>,
+}
+
+impl Health {
+    /// The node answered usefully after `took`.
+    pub fn succeeded(&self, node: &ObjectId, took: Duration) {
+        if let Some(state) = self.nodes.lock().get_mut(node) {
+            state.failures = 0;
+            if state.lies == 0 {
+                state.avoid_until = None;
+            }
+        }
+        let mut latencies = self.latencies.lock();
+        if latencies.len() == SAMPLES {
+            latencies.pop_front();
+        }
+        latencies.push_back(took);
+    }
+
+    /// The node did not answer, or answered that it is overloaded or broken.
+    pub fn failed(&self, node: &ObjectId) {
+        let mut nodes = self.nodes.lock();
+        let state = nodes.entry(*node).or_default();
+        state.failures = state.failures.saturating_add(1);
+        state.avoid(doubled(FIRST_PAUSE, state.failures - 1, MAX_PAUSE));
+    }
+
+    /// The node gave an answer that is provably false.
+    pub fn lied(&self, node: &ObjectId) {
+        let mut nodes = self.nodes.lock();
+        let state = nodes.entry(*node).or_default();
+        if state.last_lie.is_some_and(|at| at.elapsed() > LIE_MEMORY) {
+            state.lies = 0;
+        }
+        state.lies = state.lies.saturating_add(1);
+        state.last_lie = Some(Instant::now());
+        state.avoid(doubled(FIRST_LIE_PAUSE, state.lies - 1, MAX_LIE_PAUSE));
+    }
+
+    /// Whether other nodes should be asked first.
+    pub fn is_avoided(&self, node: &ObjectId) -> bool {
+        self.nodes.lock().get(node).and_then(|state| state.avoid_until).is_some_and(|until| until > Instant::now())
+    }
+
+    /// How long to wait for an answer before asking others as well: twice the 90th percentile of what was seen.
+    pub fn hedge_after(&self) -> Duration {
+        let latencies = self.latencies.lock();
+        if latencies.len() < 8 {
+            return FIRST_HEDGE;
+        }
+        let mut sorted: Vec<Duration> = latencies.iter().copied().collect();
+        sorted.sort_unstable();
+        let percentile = sorted.get(sorted.len() * 9 / 10).copied().unwrap_or(FIRST_HEDGE);
+        (percentile * 2).clamp(MIN_HEDGE, MAX_HEDGE)
+    }
+}
+
+impl State {
+    fn avoid(&mut self, pause: Duration) {
+        let until = Instant::now() + pause;
+        self.avoid_until = Some(self.avoid_until.map_or(until, |known| known.max(until)));
+    }
+}
+
+fn doubled(first: Duration, times: u32, max: Duration) -> Duration {
+    first.saturating_mul(1 << times.min(16)).min(max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_pass_and_lies_last_longer() {
+        let health = Health::default();
+        let (dead, liar) = (ObjectId::new([1; 32]), ObjectId::new([2; 32]));
+        health.failed(&dead);
+        health.lied(&liar);
+        assert!(health.is_avoided(&dead) && health.is_avoided(&liar));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!health.is_avoided(&dead) && health.is_avoided(&liar));
+        health.failed(&dead);
+        health.failed(&dead);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(health.is_avoided(&dead), "repeated failures are avoided longer");
+        health.succeeded(&dead, Duration::from_millis(3));
+        assert!(!health.is_avoided(&dead));
+        health.succeeded(&liar, Duration::from_millis(3));
+        assert!(health.is_avoided(&liar), "one true answer does not excuse a false one");
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert!(!health.is_avoided(&liar));
+        health.lied(&liar);
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert!(health.is_avoided(&liar), "the second time it is avoided longer");
+    }
+
+    #[test]
+    fn the_hedge_follows_the_latencies() {
+        let health = Health::default();
+        let node = ObjectId::new([1; 32]);
+        assert_eq!(health.hedge_after(), FIRST_HEDGE);
+        for i in 0..100u64 {
+            health.succeeded(&node, Duration::from_millis(if i % 20 == 0 { 5000 } else { 60 }));
+        }
+        assert_eq!(health.hedge_after(), Duration::from_millis(120), "a few slow answers do not set the pace");
+        for _ in 0..200 {
+            health.succeeded(&node, Duration::from_secs(60));
+        }
+        assert_eq!(health.hedge_after(), MAX_HEDGE);
+    }
+}

@@ -1,0 +1,351 @@
+//! Uploading: slivers to every node, a quorum of confirmations, a certificate.
+//!
+//! Mechanism: one task for each node puts the metadata, then both slivers of each of its pairs, then asks for the
+//! confirmation, and repeats what failed. The upload is done when nodes with quorum weight have confirmed; the rest gets
+//! a bounded time more, none at all if they are known to be ill. A dead, slow or lying node costs at most that time.
+//!
+//! Confirmations name the epoch. When it moves during the upload, everything is asked again of the new committee; what
+//! nodes have already is not sent twice.
+//!
+//! Promises: every confirmation in a certificate was verified by itself. Dropping the future stops all of it.
+
+use crate::chain::{Chain, Committee, Node};
+use crate::error::{ClientError, ClientResult};
+use crate::node::{NodeClient, NodeError};
+use crate::retry::{Backoff, RetryPolicy};
+use crate::wire::bls::BlsSignature;
+use crate::wire::message::{Certificate, Persistence, StorageConfirmation};
+use crate::wire::node::{StoredOnNodeStatus, reason};
+use bytes::Bytes;
+use futures::stream::{FuturesUnordered, StreamExt};
+use redstuff::{Axis, Encoded, PairIndex};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// The reason of a confirmation that is right in everything but its epoch.
+pub(crate) const OTHER_EPOCH: &str = "OTHER_EPOCH";
+
+/// Bounds of an upload.
+#[derive(Clone, Debug)]
+pub struct UploadConfig {
+    /// How long nodes are tried again while there is no quorum.
+    pub policy: RetryPolicy,
+    /// Slivers under way to one node.
+    pub per_node: usize,
+    /// Bytes of slivers in memory for sending, all nodes together (one sliver at least).
+    pub in_flight_bytes: usize,
+    /// Time for stragglers after the quorum: this, plus half of what the quorum took ...
+    pub min_tail: Duration,
+    /// ... and at most this.
+    pub max_tail: Duration,
+    /// How often the chain is asked for a new epoch while there is no quorum.
+    pub epoch_check: Duration,
+}
+
+impl Default for UploadConfig {
+    fn default() -> Self {
+        Self {
+            policy: RetryPolicy {
+                total: Duration::from_secs(60),
+                max_pause: Duration::from_secs(2),
+                ..RetryPolicy::default()
+            },
+            per_node: 10,
+            in_flight_bytes: 48 << 20,
+            min_tail: Duration::from_millis(500),
+            max_tail: Duration::from_secs(5),
+            epoch_check: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How far an upload has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UploadProgress {
+    /// Bytes of slivers that nodes have.
+    pub sent_bytes: u64,
+    /// Bytes of slivers in all.
+    pub total_bytes: u64,
+    /// Shards whose nodes have confirmed.
+    pub confirmed: u32,
+    /// Shards that must confirm.
+    pub needed: u32,
+}
+
+/// Called on every step of an upload, from any thread.
+pub type ProgressHook = Arc<dyn Fn(UploadProgress) + Send + Sync>;
+
+/// An epoch that changes more often than this during one upload ends it.
+const MAX_RESTARTS: usize = 5;
+/// Slivers from this size on are not sent to a node that may have them already.
+const STATUS_FIRST: usize = 5560;
+/// How long a node may wait for the registration when asked for a confirmation.
+const REGISTRATION_WAIT: Duration = Duration::from_millis(1000);
+/// The unit of the semaphore that bounds bytes in flight.
+const KIB: usize = 1024;
+
+/// Uploads an encoded blob that is registered as `persistence` says, and returns the certificate.
+///
+/// # Errors
+/// [`ClientError::Confirmations`] if too few nodes confirm within the policy's time; the blob can be uploaded again.
+pub async fn upload<B>(
+    nodes: &Arc<NodeClient>,
+    chain: &Chain,
+    config: &UploadConfig,
+    encoded: Arc<Encoded<B>>,
+    persistence: Persistence,
+    progress: Option<ProgressHook>,
+) -> ClientResult<Certificate>
+where
+    B: AsRef<[u8]> + Send + Sync + 'static,
+{
+    for _ in 0..MAX_RESTARTS {
+        let state = chain.state_within(config.epoch_check).await?;
+        if encoded.params() != state.committee.params() {
+            return Err(ClientError::Invalid(format!(
+                "the blob is encoded for {} shards, the network has {}",
+                encoded.params().n_shards(),
+                state.n_shards()
+            )));
+        }
+        let committee = state.committee.clone();
+        let job = Arc::new(Job::new(nodes.clone(), config, encoded.clone(), persistence, committee, progress.clone()));
+        match run(job, chain, config).await? {
+            Some(certificate) => return Ok(certificate),
+            None => tracing::info!(blob = %encoded.blob_id(), "the epoch changed: confirmations are collected anew"),
+        }
+    }
+    Err(ClientError::unreachable(format!("upload of blob {}", encoded.blob_id()), "the epoch keeps changing"))
+}
+
+/// What the tasks of one upload to one committee share.
+struct Job<B> {
+    nodes: Arc<NodeClient>,
+    encoded: Arc<Encoded<B>>,
+    metadata: Bytes,
+    expected: StorageConfirmation,
+    committee: Arc<Committee>,
+    policy: RetryPolicy,
+    per_node: usize,
+    in_flight: Semaphore,
+    in_flight_limit: usize,
+    epoch_hint: Notify,
+    sent: AtomicU64,
+    total: u64,
+    confirmed: AtomicU64,
+    progress: Option<ProgressHook>,
+}
+
+/// Collects confirmations; `None` when the epoch has moved.
+async fn run<B>(job: Arc<Job<B>>, chain: &Chain, config: &UploadConfig) -> ClientResult<Option<Certificate>>
+where
+    B: AsRef<[u8]> + Send + Sync + 'static,
+{
+    let begun = Instant::now();
+    let members = job.committee.nodes().len();
+    let mut tasks = JoinSet::new();
+    for index in 0..members {
+        let job = job.clone();
+        tasks.spawn(async move { (index, job.serve(index).await) });
+    }
+    let mut pending: HashSet<usize> = (0..members).collect();
+    let mut signatures: Vec<(u16, BlsSignature)> = Vec::new();
+    let mut failures: Vec<String> = Vec::new();
+    let mut weight = 0u32;
+    let mut tail_ends: Option<Instant> = None;
+    let mut next_check = begun + config.epoch_check;
+    loop {
+        let has_quorum = weight >= job.committee.quorum();
+        if has_quorum && tail_ends.is_none() {
+            let tail = (config.min_tail + begun.elapsed() / 2).min(config.max_tail);
+            tail_ends = Some(Instant::now() + tail);
+        }
+        if has_quorum && pending.iter().all(|index| job.is_ill(*index)) {
+            break;
+        }
+        tokio::select! {
+            finished = tasks.join_next() => match finished {
+                None => break,
+                Some(Err(error)) => failures.push(format!("a task ended: {error}")),
+                Some(Ok((index, result))) => {
+                    pending.remove(&index);
+                    let Some(node) = job.committee.nodes().get(index) else { continue };
+                    match result {
+                        Ok(signature) => {
+                            signatures.push((node.index, signature));
+                            weight += node.weight();
+                            job.confirmed.store(weight.into(), Ordering::Relaxed);
+                            job.report();
+                        }
+                        Err(error) => failures.push(format!("{}: {error}", node.name)),
+                    }
+                }
+            },
+            () = job.epoch_hint.notified(), if !has_quorum => next_check = Instant::now(),
+            () = tokio::time::sleep_until(tail_ends.unwrap_or(next_check)) => {
+                if tail_ends.is_some() {
+                    // Who missed the tail is not waited for next time, until it has had time to recover.
+                    pending.iter().filter_map(|index| job.committee.nodes().get(*index)).for_each(|node| {
+                        job.nodes.health().failed(&node.id);
+                    });
+                    break;
+                }
+                next_check = Instant::now() + config.epoch_check;
+                if chain.refresh().await.is_ok_and(|state| state.epoch() != job.committee.epoch) {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+    drop(tasks);
+    if weight >= job.committee.quorum() {
+        let certificate = Certificate::aggregate(job.expected.to_bytes(), members, signatures)
+            .map_err(|error| ClientError::bad("confirmations", error))?;
+        return Ok(Some(certificate));
+    }
+    if chain.refresh().await.is_ok_and(|state| state.epoch() != job.committee.epoch) {
+        return Ok(None);
+    }
+    failures.truncate(8);
+    Err(ClientError::Confirmations {
+        blob: job.encoded.blob_id().to_string(),
+        weight,
+        needed: job.committee.quorum(),
+        n_shards: job.committee.params().n_shards(),
+        detail: failures.join("; "),
+    })
+}
+
+impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
+    fn new(
+        nodes: Arc<NodeClient>,
+        config: &UploadConfig,
+        encoded: Arc<Encoded<B>>,
+        persistence: Persistence,
+        committee: Arc<Committee>,
+        progress: Option<ProgressHook>,
+    ) -> Self {
+        let metadata = encoded.metadata();
+        let pair = metadata.sliver_length(Axis::Primary) + metadata.sliver_length(Axis::Secondary);
+        let in_flight_limit = (config.in_flight_bytes / KIB).clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            metadata: Bytes::from(metadata.to_bcs()),
+            expected: StorageConfirmation::new(committee.epoch, *encoded.blob_id(), persistence),
+            total: pair as u64 * u64::from(encoded.params().n_shards()),
+            in_flight: Semaphore::new(in_flight_limit),
+            in_flight_limit,
+            epoch_hint: Notify::new(),
+            sent: AtomicU64::new(0),
+            confirmed: AtomicU64::new(0),
+            policy: config.policy.clone(),
+            per_node: config.per_node.max(1),
+            nodes,
+            encoded,
+            committee,
+            progress,
+        }
+    }
+
+    fn report(&self) {
+        if let Some(progress) = &self.progress {
+            progress(UploadProgress {
+                sent_bytes: self.sent.load(Ordering::Relaxed),
+                total_bytes: self.total,
+                confirmed: u32::try_from(self.confirmed.load(Ordering::Relaxed)).unwrap_or(u32::MAX),
+                needed: self.committee.quorum(),
+            });
+        }
+    }
+
+    fn is_ill(&self, index: usize) -> bool {
+        self.committee.nodes().get(index).is_none_or(|node| self.nodes.health().is_avoided(&node.id))
+    }
+
+    /// Brings one node to confirm, trying again until the policy's time is over.
+    async fn serve(&self, index: usize) -> Result<BlsSignature, NodeError> {
+        let Some(node) = self.committee.nodes().get(index) else {
+            return Err(NodeError::Unreachable("no such node".to_owned()));
+        };
+        let mut stored = HashSet::new();
+        let mut backoff = Backoff::new(&self.policy);
+        loop {
+            let error = match self.attempt(node, &mut stored).await {
+                Ok(signature) => return Ok(signature),
+                Err(error) => error,
+            };
+            match error.reason() {
+                Some(OTHER_EPOCH | reason::SHARD_NOT_ASSIGNED) => self.epoch_hint.notify_one(),
+                Some(reason::MISSING_SLIVERS | reason::METADATA_NOT_FOUND) => stored.clear(),
+                _ => {}
+            }
+            tracing::debug!(node = %node.name, blob = %self.encoded.blob_id(), %error, "upload to a node failed");
+            if !backoff.wait().await {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Everything that the node lacks, then its confirmation.
+    async fn attempt(&self, node: &Node, stored: &mut HashSet<(PairIndex, Axis)>) -> Result<BlsSignature, NodeError> {
+        let blob = *self.encoded.blob_id();
+        let known = self.nodes.put_metadata(node, &blob, self.metadata.clone()).await? == 200;
+        let mut wanted = self
+            .committee
+            .pairs_of(node, &blob)
+            .flat_map(|pair| [(pair, Axis::Primary), (pair, Axis::Secondary)])
+            .filter(|part| !stored.contains(part))
+            .collect::<Vec<_>>()
+            .into_iter();
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while under_way.len() < self.per_node
+                && let Some((pair, axis)) = wanted.next()
+            {
+                under_way.push(async move { (pair, axis, self.put_sliver(node, pair, axis, known).await) });
+            }
+            let Some((pair, axis, result)) = under_way.next().await else { break };
+            let length = result?;
+            stored.insert((pair, axis));
+            self.sent.fetch_add(length, Ordering::Relaxed);
+            self.report();
+        }
+        drop(under_way);
+        self.nodes.confirmation(node, &self.expected, REGISTRATION_WAIT).await
+    }
+
+    /// Puts one sliver, unless the node says that it has it; returns its length.
+    async fn put_sliver(&self, node: &Node, pair: PairIndex, axis: Axis, known: bool) -> Result<u64, NodeError> {
+        let blob = *self.encoded.blob_id();
+        let length = self.encoded.metadata().sliver_length(axis);
+        if known
+            && length >= STATUS_FIRST
+            && self.nodes.sliver_status(node, &blob, pair, axis).await? != StoredOnNodeStatus::Nonexistent
+        {
+            return Ok(length as u64);
+        }
+        let cost = u32::try_from(length.div_ceil(KIB).clamp(1, self.in_flight_limit)).unwrap_or(u32::MAX);
+        let _bytes = self
+            .in_flight
+            .acquire_many(cost)
+            .await
+            .map_err(|_| NodeError::Unreachable("the upload is over".to_owned()))?;
+        let encoded = self.encoded.clone();
+        let body = tokio::task::spawn_blocking(move || {
+            let params = encoded.params();
+            match axis {
+                Axis::Primary => encoded.primary(pair.sliver(params)).map(|sliver| sliver.to_bcs()),
+                Axis::Secondary => encoded.secondary(pair.sliver(params)).map(|sliver| sliver.to_bcs()),
+            }
+        })
+        .await
+        .map_err(|error| NodeError::Unreachable(format!("encoding ended: {error}")))?
+        .map_err(|error| NodeError::Unreachable(format!("encoding failed: {error}")))?;
+        self.nodes.put_sliver(node, &blob, pair, axis, Bytes::from(body)).await?;
+        Ok(length as u64)
+    }
+}
