@@ -19,7 +19,14 @@ type Cell = Arc<OnceCell<Arc<VerifiedMetadata>>>;
 /// Recently used metadata; many readers of one blob share one fetch.
 pub(super) struct MetadataCache {
     limit: usize,
-    cells: Mutex<(HashMap<BlobId, (u64, Cell)>, u64)>,
+    cells: Mutex<Cells>,
+}
+
+#[derive(Default)]
+struct Cells {
+    by_blob: HashMap<BlobId, (u64, Cell)>,
+    /// Counts uses: the entry with the lowest number goes first.
+    clock: u64,
 }
 
 impl MetadataCache {
@@ -28,18 +35,17 @@ impl MetadataCache {
     }
 
     fn cell(&self, blob: &BlobId) -> Cell {
-        let mut guard = self.cells.lock();
-        let (cells, clock) = &mut *guard;
+        let Cells { by_blob, clock } = &mut *self.cells.lock();
         *clock += 1;
-        if !cells.contains_key(blob) && cells.len() >= self.limit {
-            let oldest = cells.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| *id);
+        if !by_blob.contains_key(blob) && by_blob.len() >= self.limit {
+            let oldest = by_blob.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| *id);
             if let Some(oldest) = oldest {
-                cells.remove(&oldest);
+                by_blob.remove(&oldest);
             }
         }
-        let entry = cells.entry(*blob).or_insert_with(|| (*clock, Cell::default()));
-        entry.0 = *clock;
-        entry.1.clone()
+        let (used, cell) = by_blob.entry(*blob).or_default();
+        *used = *clock;
+        cell.clone()
     }
 }
 

@@ -32,13 +32,13 @@ impl Reader {
         }
         let mut last = ClientError::unreachable(format!("blob {}", blob.id), "there are no nodes");
         for committee in committees {
-            match self.from_symbols(committee, &metadata, target).await {
+            match self.recover_row(committee, &metadata, target).await {
                 Ok(bytes) => return Ok(RowBytes { bytes, verified: true }),
                 Err(error @ ClientError::Inconsistent { .. }) => return Err(error),
                 Err(error) => last = error,
             }
             tracing::debug!(blob = %blob.id, row = target.get(), error = %last, "recovery failed, decoding");
-            match self.from_primaries(committee, &metadata, target).await {
+            match self.decode_row(committee, &metadata, target).await {
                 Ok(bytes) => return Ok(RowBytes { bytes, verified: true }),
                 Err(error @ ClientError::Inconsistent { .. }) => return Err(error),
                 Err(error) => last = error,
@@ -48,7 +48,7 @@ impl Reader {
     }
 
     /// Asks every node for its symbols of the row; enough distinct proven ones give the sliver.
-    async fn from_symbols(
+    async fn recover_row(
         &self,
         committee: &Committee,
         metadata: &Arc<VerifiedMetadata>,
@@ -124,7 +124,7 @@ impl Reader {
     }
 
     /// Decodes the blob from other primary slivers and cuts the row out.
-    async fn from_primaries(
+    async fn decode_row(
         &self,
         committee: &Committee,
         metadata: &Arc<VerifiedMetadata>,
