@@ -485,6 +485,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Bytes that an append with [`Urgency::Normal`] may still take.
+    pub fn room(&self) -> u64 {
+        self.limits.bytes.saturating_sub(self.limits.reserve).saturating_sub(self.inner.lock().bytes)
+    }
+
     /// Figures of now.
     pub fn usage(&self) -> Usage {
         let inner = self.inner.lock();

@@ -19,11 +19,27 @@
 //!
 //! The kernel checks permissions (`default_permissions`), and every name and number it passes may still be wrong.
 
-mod api;
-#[allow(dead_code, reason = "the bodies of the operations use it")]
+mod acl;
+mod attr;
+mod chunk_cache;
+mod commit;
+mod content;
+mod dirty;
+mod extents;
+mod lifetime;
+mod listing;
+mod names;
+mod ranged;
+mod rename;
+mod resize;
+mod state;
+#[cfg(test)]
+mod tests;
 mod types;
+mod write_back;
 
-pub use api::{Config, Counts, Cut, SpoolPlace, Vfs};
+pub use commit::{Cut, SpoolPlace};
+pub use state::{Config, Counts, Vfs};
 pub use types::{
     Attr, BLOCK_SIZE, Barrier, Caller, DirEntry, Fallocate, Handle, MAX_FILE, NAME_MAX, Needs, Opened, Outcome,
     RenameMode, SYMLINK_MAX, Scope, Seek, SetAttr, SetTime, StatFs, WriteFlags, XATTR_MAX, XattrMode,

@@ -1,9 +1,9 @@
 //! The words of the vfs: who asks, what an inode looks like from outside, what an operation waits for.
 
 use crate::error::{FsError, FsResult};
-use crate::ids::{Ino, Lsn};
+use crate::ids::{CHUNK, Ino, Lsn};
 use crate::tree::NodeAddr;
-use crate::tree::record::{ChunkAddr, Inode, Time};
+use crate::tree::record::{Body, ChunkAddr, Inode, SpoolRef, Time};
 
 /// Largest file, bytes: 4 PiB. Offsets beyond it are `EFBIG`.
 pub const MAX_FILE: u64 = 1 << 52;
@@ -66,10 +66,8 @@ impl Attr {
     /// The attributes of `ino` as the tree has them, without dirty data.
     pub(crate) fn of(ino: Ino, inode: &Inode) -> Self {
         let blocks = match &inode.body {
-            crate::tree::record::Body::Inline(data) if inode.mode & libc::S_IFMT == libc::S_IFREG => {
-                (data.len() as u64).div_ceil(512)
-            }
-            _ => inode.chunks.saturating_mul(crate::ids::CHUNK as u64 / 512),
+            Body::Inline(data) if inode.mode & libc::S_IFMT == libc::S_IFREG => (data.len() as u64).div_ceil(512),
+            _ => Self::blocks_of(inode.chunks, inode.size),
         };
         Self {
             ino,
@@ -85,6 +83,11 @@ impl Attr {
             gid: inode.gid,
             rdev: inode.rdev,
         }
+    }
+
+    /// 512-byte blocks of `chunks` chunks with content in a file of `size` bytes.
+    pub(crate) fn blocks_of(chunks: u64, size: u64) -> u64 {
+        chunks.saturating_mul(CHUNK as u64 / 512).min(size.div_ceil(u64::from(BLOCK_SIZE)).saturating_mul(8))
     }
 }
 
@@ -279,6 +282,8 @@ pub enum Outcome<T> {
 pub(crate) enum Stop {
     Fail(FsError),
     Wait(Box<Needs>),
+    /// These data frames of the journal must be read, without the lock; then the step is taken again.
+    Spool(Vec<SpoolRef>),
 }
 
 /// The result of the steps of an operation.
@@ -290,23 +295,13 @@ impl From<FsError> for Stop {
     }
 }
 
-impl<T> From<Step<T>> for Outcome<T> {
-    fn from(step: Step<T>) -> Self {
-        match step {
-            Ok(value) => Outcome::Done(Ok(value)),
-            Err(Stop::Fail(error)) => Outcome::Done(Err(error)),
-            Err(Stop::Wait(needs)) => Outcome::Wait(*needs),
-        }
-    }
-}
-
 impl Stop {
     pub(crate) fn node(addr: NodeAddr) -> Self {
-        Stop::Wait(Box::new(Needs { nodes: vec![addr], ..Needs::default() }))
+        Stop::wait(Needs { nodes: vec![addr], ..Needs::default() })
     }
 
-    pub(crate) fn chunks(chunks: Vec<ChunkAddr>) -> Self {
-        Stop::Wait(Box::new(Needs { chunks, ..Needs::default() }))
+    pub(crate) fn wait(needs: Needs) -> Self {
+        Stop::Wait(Box::new(needs))
     }
 }
 

@@ -1,0 +1,391 @@
+//! File content: reading through dirty memory, spool and packs; writing into dirty memory.
+
+use super::chunk_cache::ChunkKey;
+use super::extents;
+use super::ranged::Ranged;
+use super::state::{Ctx, Vfs, wrong_record};
+use super::types::*;
+use crate::ids::{CHUNK, Ino};
+use crate::journal::Urgency;
+use crate::tree::record::{Body, ChunkAddr, Extent, GROUP, Inode, Key, Place, Record, SpoolRef};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Bytes of a chunk, as an offset.
+pub(super) const CHUNK_U64: u64 = CHUNK as u64;
+
+/// Bytes that one `copy_file_range` moves at most; the kernel asks again for the rest.
+const COPY_MAX: u64 = 4 << 20;
+
+/// What lies below the dirty part of a chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Below {
+    Hole,
+    Inline(Vec<u8>),
+    Pack(ChunkAddr),
+    Spool { at: SpoolRef, ranges: Vec<(u32, u32)>, base: Option<ChunkAddr> },
+}
+
+/// What a read lacks.
+#[derive(Default)]
+struct Lacks {
+    chunks: Vec<ChunkAddr>,
+    spool: Vec<SpoolRef>,
+}
+
+impl Vfs {
+    /// Reads up to `size` bytes at `offset`; shorter only at the end of the file.
+    pub fn read(&self, ino: Ino, offset: u64, size: u32) -> Outcome<Vec<u8>> {
+        self.run(|ctx| {
+            let inode = ctx.file(ino)?;
+            ctx.read(ino, &inode, offset, u64::from(size))
+        })
+    }
+
+    /// Writes `data` at `offset` into dirty memory.
+    pub fn write(&self, ino: Ino, offset: u64, data: &[u8], flags: WriteFlags) -> Outcome<u32> {
+        self.run(|ctx| {
+            ctx.writable()?;
+            let inode = ctx.file(ino)?;
+            let room = MAX_FILE.saturating_sub(offset).min(u64::from(u32::MAX));
+            if room == 0 && !data.is_empty() {
+                return posix(libc::EFBIG);
+            }
+            let data = &data[..data.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+            ctx.admit(data.len() as u64)?;
+            if flags.kill_suidgid {
+                ctx.kill_privileges(ino)?;
+            }
+            ctx.write(ino, &inode, offset, data);
+            if !flags.cached {
+                ctx.touch_content(ino);
+            }
+            Ok(data.len() as u32)
+        })
+    }
+
+    /// Copies up to `len` bytes between files; returns how many.
+    pub fn copy_file_range(&self, from: Ino, from_offset: u64, to: Ino, to_offset: u64, len: u64) -> Outcome<u64> {
+        self.run(|ctx| {
+            ctx.writable()?;
+            let (source, target) = (ctx.file(from)?, ctx.file(to)?);
+            let len = len.min(ctx.size(from, &source).saturating_sub(from_offset));
+            let apart = from_offset.saturating_add(len) <= to_offset || to_offset.saturating_add(len) <= from_offset;
+            if from == to && len > 0 && !apart {
+                return posix(libc::EINVAL);
+            }
+            if to_offset.saturating_add(len) > MAX_FILE {
+                return posix(libc::EFBIG);
+            }
+            let len = len.min(COPY_MAX);
+            ctx.admit(len)?;
+            let data = ctx.read(from, &source, from_offset, len)?;
+            ctx.write(to, &target, to_offset, &data);
+            ctx.touch_content(to);
+            Ok(data.len() as u64)
+        })
+    }
+
+    /// The next data or hole at or after `offset`; `ENXIO` at or beyond the end.
+    pub fn lseek(&self, ino: Ino, offset: u64, what: Seek) -> Outcome<u64> {
+        self.run(|ctx| {
+            let inode = ctx.file(ino)?;
+            let size = ctx.size(ino, &inode);
+            if offset >= size {
+                return posix(libc::ENXIO);
+            }
+            let found = ctx.seek(ino, &inode, offset / CHUNK_U64, size.div_ceil(CHUNK_U64), what)?;
+            match (found, what) {
+                (Some(chunk), _) => Ok(chunk.saturating_mul(CHUNK_U64).clamp(offset, size)),
+                (None, Seek::Hole) => Ok(size),
+                (None, Seek::Data) => posix(libc::ENXIO),
+            }
+        })
+    }
+}
+
+impl Ctx<'_> {
+    /// Length of a file, dirty data counted.
+    pub(super) fn size(&self, ino: Ino, inode: &Inode) -> u64 {
+        self.st.dirty.get(&ino).map_or(inode.size, |dirty| dirty.size(inode))
+    }
+
+    /// The extents of a group.
+    pub(super) fn group(&self, ino: Ino, group: u64) -> Step<Vec<Extent>> {
+        match self.get(&Key::extents(ino, group))? {
+            Some(Record::Extents(extents)) => Ok(extents),
+            None => Ok(Vec::new()),
+            Some(_) => Err(wrong_record("extents")),
+        }
+    }
+
+    /// What the tree has for chunk `index`, given its group's extents.
+    pub(super) fn below(inode: &Inode, extents: &[Extent], index: u64) -> Below {
+        if let (0, Body::Inline(data)) = (index, &inode.body) {
+            return Below::Inline(data.clone());
+        }
+        let nth = (index % GROUP) as u8;
+        match extents::place_of(extents, nth) {
+            None => Below::Hole,
+            Some(Place::Spool { at, ranges, base }) => Below::Spool { at, ranges, base },
+            Some(place) => match (Extent { first: nth, count: 1, place }).chunk(nth) {
+                Some(addr) => Below::Pack(addr),
+                None => Below::Hole,
+            },
+        }
+    }
+
+    /// The plaintext of a data frame.
+    fn spooled(&self, at: SpoolRef) -> Result<Bytes, SpoolRef> {
+        match self.spool.get(&at) {
+            Some(plain) => Ok(plain.clone()),
+            None => self.vfs.chunks.lock().get(&ChunkKey::Spool(at)).ok_or(at),
+        }
+    }
+
+    /// The known part of what lies below, and the pack's chunk under that.
+    pub(super) fn known_below(&self, below: Below) -> Step<(Ranged, Option<ChunkAddr>)> {
+        match below {
+            Below::Hole => Ok((Ranged::default(), None)),
+            Below::Inline(data) => Ok((Ranged::whole(data), None)),
+            Below::Pack(addr) => Ok((Ranged::default(), Some(addr))),
+            Below::Spool { at, ranges, base } => {
+                let data = self.spooled(at).map_err(|at| Stop::Spool(vec![at]))?;
+                let known = Ranged::from_spool(&ranges, &data).ok_or_else(|| wrong_record("the ranges of a chunk"))?;
+                Ok((known, base))
+            }
+        }
+    }
+
+    /// Reads the bytes `offset..offset + len` that lie within the file.
+    pub(super) fn read(&self, ino: Ino, inode: &Inode, offset: u64, len: u64) -> Step<Vec<u8>> {
+        let end = offset.saturating_add(len).min(self.size(ino, inode));
+        let mut out = vec![0; usize::try_from(end.saturating_sub(offset)).unwrap_or(0)];
+        let dirty = self.st.dirty.get(&ino);
+        let mut lacks = Lacks::default();
+        let mut group = None;
+        let mut done = 0;
+        while done < out.len() {
+            let at = offset + done as u64;
+            let (index, start) = (at / CHUNK_U64, (at % CHUNK_U64) as u32);
+            let part = (CHUNK - start as usize).min(out.len() - done);
+            let out = &mut out[done..done + part];
+            done += part;
+            let above = dirty.and_then(|dirty| dirty.chunks.get(&index));
+            if !above.is_some_and(|above| above.data.covers(start, start + part as u32)) {
+                if group.as_ref().is_none_or(|(number, _)| *number != index / GROUP) {
+                    group = Some((index / GROUP, self.group(ino, index / GROUP)?));
+                }
+                let extents = group.as_ref().map_or(&[][..], |(_, extents)| extents);
+                self.read_below(Self::below(inode, extents, index), start, out, &mut lacks)?;
+            }
+            if let Some(above) = above {
+                above.data.copy_to(start, out);
+            }
+        }
+        if !lacks.spool.is_empty() {
+            return Err(Stop::Spool(lacks.spool));
+        }
+        if !lacks.chunks.is_empty() {
+            return Err(Stop::wait(Needs { chunks: lacks.chunks, ..Needs::default() }));
+        }
+        Ok(out)
+    }
+
+    fn read_below(&self, below: Below, start: u32, out: &mut [u8], lacks: &mut Lacks) -> Step<()> {
+        let copy = |plain: &[u8], out: &mut [u8]| {
+            let part = plain.get(start as usize..).unwrap_or(&[]);
+            let len = part.len().min(out.len());
+            out[..len].copy_from_slice(&part[..len]);
+        };
+        let from_pack = |addr: ChunkAddr, out: &mut [u8], lacks: &mut Lacks| {
+            if start < addr.plain {
+                match self.vfs.chunks.lock().get(&ChunkKey::Pack(addr)) {
+                    Some(plain) => copy(&plain, out),
+                    None => lacks.chunks.push(addr),
+                }
+            }
+        };
+        match below {
+            Below::Hole => {}
+            Below::Inline(data) => copy(&data, out),
+            Below::Pack(addr) => from_pack(addr, out, lacks),
+            Below::Spool { at, ranges, base } => match self.spooled(at) {
+                Err(at) => lacks.spool.push(at),
+                Ok(data) if ranges.is_empty() => copy(&data, out),
+                Ok(data) => {
+                    let known =
+                        Ranged::from_spool(&ranges, &data).ok_or_else(|| wrong_record("the ranges of a chunk"))?;
+                    if let Some(base) = base
+                        && !known.covers(start, start + out.len() as u32)
+                    {
+                        from_pack(base, out, lacks);
+                    }
+                    known.copy_to(start, out);
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Whether `more` bytes may become dirty: the pool must be able to hold them, the journal too, and memory now.
+    pub(super) fn admit(&self, more: u64) -> Step<()> {
+        self.need_space(more)?;
+        let dirty = self.st.dirty_bytes;
+        if self.vfs.journal.room() < dirty.saturating_add(more) {
+            return Err(Stop::wait(Needs { space: true, ..Needs::default() }));
+        }
+        if dirty > 0 && dirty.saturating_add(more) > self.vfs.config.dirty_bytes {
+            return Err(Stop::wait(Needs { write_back: Some(Scope::All), ..Needs::default() }));
+        }
+        Ok(())
+    }
+
+    /// Puts `data` into dirty memory.
+    pub(super) fn write(&mut self, ino: Ino, inode: &Inode, offset: u64, data: &[u8]) {
+        let end = offset.saturating_add(data.len() as u64);
+        let mut done = 0;
+        while done < data.len() {
+            let at = offset + done as u64;
+            let (index, start) = (at / CHUNK_U64, (at % CHUNK_U64) as u32);
+            let part = (CHUNK - start as usize).min(data.len() - done);
+            self.write_chunk(ino, inode, index, |ranged| ranged.write(start, &data[done..done + part]));
+            done += part;
+        }
+        if end > self.size(ino, inode) && !data.is_empty() {
+            self.dirty_file(ino).size = Some(end);
+        }
+    }
+
+    /// Changes the dirty part of chunk `index`.
+    pub(super) fn write_chunk(&mut self, ino: Ino, inode: &Inode, index: u64, change: impl FnOnce(&mut Ranged)) {
+        let is_new = !self.st.dirty.get(&ino).is_some_and(|dirty| dirty.chunks.contains_key(&index));
+        let placed = is_new && inode.chunks > 0 && self.may_be_placed(ino, index);
+        self.st.writes = self.st.writes.saturating_add(1);
+        let number = self.st.writes;
+        let chunk = self.dirty_file(ino).chunks.entry(index).or_default();
+        if is_new {
+            chunk.oldest = number;
+            chunk.placed = placed;
+        }
+        chunk.newest = number;
+        let before = if is_new { 0 } else { chunk.data.weight() };
+        change(Arc::make_mut(&mut chunk.data));
+        let after = chunk.data.weight();
+        self.st.dirty_bytes = self.st.dirty_bytes.saturating_add(after).saturating_sub(before);
+        self.vfs.note_change();
+    }
+
+    /// Whether the tree has a place for the chunk, or cannot say at once.
+    fn may_be_placed(&self, ino: Ino, index: u64) -> bool {
+        match self.group(ino, index / GROUP) {
+            Ok(extents) => extents::mask(&extents) >> (index % GROUP) & 1 == 1,
+            Err(_) => true,
+        }
+    }
+
+    /// The dirty part of `ino`, made when there is none.
+    pub(super) fn dirty_file(&mut self, ino: Ino) -> &mut super::dirty::DirtyFile {
+        let (writes, now) = (self.st.writes, self.vfs.clock.now());
+        self.st.dirty.entry(ino).or_insert_with(|| super::dirty::DirtyFile {
+            oldest: writes,
+            since: now,
+            ..Default::default()
+        })
+    }
+
+    /// A change of content sets mtime and ctime.
+    pub(super) fn touch_content(&mut self, ino: Ino) {
+        let now = self.now();
+        let dirty = self.dirty_file(ino);
+        dirty.mtime = Some(now);
+        dirty.ctime = Some(now);
+    }
+
+    /// The tree's ctime is newer than that of any write so far.
+    pub(super) fn touch_ctime(&mut self, ino: Ino) {
+        if let Some(dirty) = self.st.dirty.get_mut(&ino) {
+            dirty.ctime = None;
+        }
+    }
+
+    /// Clears set-id bits and file capabilities after a change of content by somebody who may not keep them.
+    pub(super) fn kill_privileges(&mut self, ino: Ino) -> Step<()> {
+        let mut inode = self.inode(ino)?;
+        let mut batch = Vec::new();
+        let mode = without_setid(inode.mode);
+        let capability = Key::xattr(ino, b"security.capability");
+        if self.get(&capability)?.is_some() {
+            batch.push((capability, None));
+        }
+        if mode != inode.mode {
+            inode.mode = mode;
+            inode.ctime = self.now();
+            batch.push((Key::inode(ino), Some(Record::Inode(inode))));
+        }
+        if batch.is_empty() { Ok(()) } else { self.commit(batch, Urgency::Reserve) }
+    }
+
+    /// The first chunk in `from..end` that has content, or has none.
+    fn seek(&self, ino: Ino, inode: &Inode, from: u64, end: u64, what: Seek) -> Step<Option<u64>> {
+        let mut at = from;
+        while at < end {
+            let group = at / GROUP;
+            let present = self.present(ino, inode, group)?;
+            let wanted = match what {
+                Seek::Data => present,
+                Seek::Hole => !present,
+            } & (u64::MAX << (at % GROUP));
+            if wanted != 0 {
+                let found = group * GROUP + u64::from(wanted.trailing_zeros());
+                return Ok((found < end).then_some(found));
+            }
+            at = match what {
+                Seek::Hole => (group + 1) * GROUP,
+                Seek::Data => match self.next_group(ino, group + 1)? {
+                    Some(next) => next * GROUP,
+                    None => return Ok(None),
+                },
+            };
+        }
+        Ok(None)
+    }
+
+    /// One bit for each chunk of the group that has content, dirty or not.
+    fn present(&self, ino: Ino, inode: &Inode, group: u64) -> Step<u64> {
+        let mut mask = extents::mask(&self.group(ino, group)?);
+        if group == 0 && matches!(inode.body, Body::Inline(_)) {
+            mask |= 1;
+        }
+        if let Some(dirty) = self.st.dirty.get(&ino) {
+            for (index, _) in dirty.chunks.range(group * GROUP..(group + 1) * GROUP) {
+                mask |= 1 << (index % GROUP);
+            }
+        }
+        Ok(mask)
+    }
+
+    /// The first group from `from` on that has any content.
+    fn next_group(&self, ino: Ino, from: u64) -> Step<Option<u64>> {
+        let mut found = None;
+        let (start, end) = (Key::extents(ino, from), Key::extents(ino, u64::MAX));
+        let scanned = self.vfs.tree.scan(&start, &end, &mut |key, _| {
+            found = Some(key.num);
+            std::ops::ControlFlow::Break(())
+        })?;
+        if let (crate::tree::Fetch::Missing(addr), None) = (scanned, found) {
+            return Err(Stop::node(addr));
+        }
+        let dirty = self.st.dirty.get(&ino).and_then(|dirty| dirty.chunks.range(from * GROUP..).next());
+        Ok([found, dirty.map(|(index, _)| index / GROUP)].into_iter().flatten().min())
+    }
+}
+
+/// A mode after its file was changed by somebody without the right to keep set-id bits; directories keep theirs.
+pub(super) fn without_setid(mode: u32) -> u32 {
+    if super::state::is(mode, libc::S_IFDIR) {
+        return mode;
+    }
+    let group_executes = mode & libc::S_IXGRP != 0;
+    mode & !libc::S_ISUID & if group_executes { !libc::S_ISGID } else { u32::MAX }
+}
