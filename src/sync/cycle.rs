@@ -1,0 +1,245 @@
+//! One cycle: from a cut to a commit.
+
+use super::engine::{Parts, Shared, Stage};
+use super::loader::blocking;
+use super::network::{CommitRequest, Committed, StoredBlob};
+use super::packing::{Packed, Packer};
+use super::pending::Pending;
+use crate::drive::CommitTag;
+use crate::error::{FsError, FsResult, Kind};
+use crate::ids::Sequence;
+use crate::pack::{PackRef, PackWriter, SealedPack};
+use crate::tree::{CommitInput, NewPack};
+use crate::vfs::{Cut, Outcome};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What one cycle works on.
+pub(super) struct Cycle<'a> {
+    shared: &'a Arc<Shared>,
+    /// Blobs that the commit certifies.
+    certify: Vec<StoredBlob>,
+    /// The same packs as the tree names them.
+    packs: Vec<NewPack>,
+}
+
+/// Certificates in one commit at most (design.md 3); a cut is bounded by the journal, so more is a configuration error.
+const MAX_CERTIFY: usize = 64;
+
+impl<'a> Cycle<'a> {
+    pub(super) fn new(shared: &'a Arc<Shared>) -> Self {
+        Self { shared, certify: Vec::new(), packs: Vec::new() }
+    }
+
+    /// Makes the cycle. An error means that this mount must not write any more; everything else is tried until it works.
+    /// Dropping the future at any point leaves the cut frozen and loses nothing.
+    pub(super) async fn run(mut self) -> FsResult<()> {
+        let shared = self.shared;
+        let parts = &shared.parts;
+        shared.enter(Stage::Lease);
+        shared.insist("taking the drive's lease", || parts.network.take_lease()).await?;
+        shared.enter(Stage::Cut);
+        let cut = shared.insist("cutting the journal", || self.cut()).await?;
+        let frozen = parts.tree.frozen().is_some_and(|frozen| !frozen.is_empty());
+        if !frozen && !shared.garbage_due() {
+            parts.tree.unfreeze();
+            shared.certified(cut.changes);
+            return Ok(());
+        }
+        let sequence = parts.tree.sequence().next().ok_or_else(|| {
+            FsError::new(Kind::Internal, "the drive's sequence numbers are used up")
+        })?;
+        shared.enter(Stage::Upload);
+        let (open, moved) = self.pack_chunks(sequence, cut).await?;
+        shared.enter(Stage::Tree);
+        let input = CommitInput {
+            sequence,
+            now_ms: parts.clock.now_ms(),
+            gc_delay_ms: shared.gc_delay_ms(),
+            moved: moved.clone(),
+            packs: self.packs.clone(),
+            open: open.as_ref().map(PackWriter::number),
+            small_pack: shared.pack_target() / 4,
+        };
+        let draft = shared
+            .insist("accounting for the cut", || parts.tree.draft(input.clone(), &parts.reader, &parts.keys))
+            .await?;
+        if !frozen && draft.delete().is_empty() {
+            // Something still needs the old packs; look again later.
+            parts.tree.unfreeze();
+            shared.look_for_garbage_later();
+            shared.certified(cut.changes);
+            return Ok(());
+        }
+        let (commit, root) = if draft.needs_pack() {
+            let mut writer = match open {
+                Some(writer) => writer,
+                None => self.writer()?,
+            };
+            let commit = parts.tree.commit_root(draft, &mut writer, &parts.reader, &parts.keys).await?;
+            let stored = self.store(finish(writer).await?).await?;
+            let root = commit.root_ref(&stored);
+            (commit, root)
+        } else {
+            let open = match open {
+                Some(writer) => {
+                    let number = writer.number();
+                    let pack = self.store(finish(writer).await?).await?;
+                    Some(NewPack { number, pack })
+                }
+                None => None,
+            };
+            (parts.tree.commit_log(draft, open, &parts.keys)?, None)
+        };
+        shared.enter(Stage::Commit);
+        if self.certify.len() > MAX_CERTIFY {
+            return Err(FsError::new(
+                Kind::Internal,
+                format!("a commit of {} packs is too large; lower journal_size or raise the pack size", self.certify.len()),
+            ));
+        }
+        let request = CommitRequest {
+            sequence,
+            tag: tag(parts),
+            certify: std::mem::take(&mut self.certify),
+            delete: commit.delete.iter().map(|(_, entry)| entry.blob_id).collect(),
+            root,
+            log_drop: commit.log_drop,
+            log_append: commit.log_append.clone().map(Into::into),
+        };
+        self.promise(&request, cut, &moved).await?;
+        self.commit(request).await?;
+        parts.tree.finish_commit(commit, root)?;
+        let vfs = Arc::clone(&parts.vfs);
+        blocking(move || vfs.finish_cut(cut, &moved)).await??;
+        self.settle(sequence).await?;
+        shared.commits.fetch_add(1, Ordering::Relaxed);
+        shared.certified(cut.changes);
+        shared.look_for_garbage().await;
+        Ok(())
+    }
+
+    async fn cut(&self) -> FsResult<Cut> {
+        loop {
+            let vfs = Arc::clone(&self.shared.parts.vfs);
+            match blocking(move || vfs.cut()).await? {
+                Outcome::Done(cut) => return cut,
+                Outcome::Wait(needs) => self.shared.loader.load(needs).await?,
+            }
+        }
+    }
+
+    fn writer(&self) -> FsResult<PackWriter> {
+        let parts = &self.shared.parts;
+        PackWriter::new(&parts.keys, parts.tree.allocate_pack()?, parts.network.padding())
+    }
+
+    /// Packs every chunk of the cut. Full packs are stored, one being built while the one before is on its way; the last
+    /// is left open for the tree when it is small, so that a small commit is one blob.
+    async fn pack_chunks(
+        &mut self,
+        birth: Sequence,
+        cut: Cut,
+    ) -> FsResult<(Option<PackWriter>, crate::tree::Moved)> {
+        let shared = self.shared;
+        let mut packer = Packer::new(shared, birth, cut.lsn.0);
+        let mut on_its_way = None;
+        let open = loop {
+            let (next, stored) = futures::join!(packer.next(), async {
+                match on_its_way.take() {
+                    Some(pack) => Some(store(shared, pack).await),
+                    None => None,
+                }
+            });
+            if let Some(stored) = stored {
+                self.keep(stored?);
+            }
+            match next? {
+                Packed::Full(pack) => on_its_way = Some(pack),
+                Packed::Rest(writer) if writer.len() >= shared.pack_target() / 4 => {
+                    // Nodes in a large pack would keep its chunks' space taken after the chunks are gone.
+                    on_its_way = Some(finish(writer).await?);
+                }
+                Packed::Rest(writer) => break Some(writer),
+                Packed::Nothing if on_its_way.is_none() => break None,
+                Packed::Nothing => {}
+            }
+        };
+        if let Some(pack) = on_its_way {
+            self.keep(store(shared, pack).await?);
+        }
+        Ok((open, packer.moved))
+    }
+
+    async fn store(&mut self, pack: SealedPack) -> FsResult<PackRef> {
+        let stored = store(self.shared, pack).await?;
+        let pack = stored.0.pack;
+        self.certify.push(stored.1);
+        Ok(pack)
+    }
+
+    fn keep(&mut self, (pack, stored): (NewPack, StoredBlob)) {
+        self.packs.push(pack);
+        self.certify.push(stored);
+    }
+
+    /// Writes down, durably, what the commit is about to do: after a crash it tells which part of the journal the commit
+    /// holds.
+    async fn promise(&self, request: &CommitRequest, cut: Cut, moved: &crate::tree::Moved) -> FsResult<()> {
+        let pending = Pending::commit(request.sequence, request.tag, cut.lsn, moved);
+        self.write_pending(pending).await
+    }
+
+    async fn settle(&self, sequence: Sequence) -> FsResult<()> {
+        self.write_pending(Pending::settled(sequence)).await
+    }
+
+    async fn write_pending(&self, pending: Pending) -> FsResult<()> {
+        let bytes = pending.encode()?;
+        self.shared
+            .insist("writing to the journal", || {
+                let (journal, bytes) = (Arc::clone(&self.shared.parts.journal), bytes.clone());
+                async move { blocking(move || journal.sync(journal.put_pending(&bytes)?)).await? }
+            })
+            .await
+    }
+
+    async fn commit(&self, mut request: CommitRequest) -> FsResult<()> {
+        let network = &self.shared.parts.network;
+        loop {
+            match self.shared.insist("committing", || network.commit(&request)).await? {
+                Committed::Done => return Ok(()),
+                Committed::EpochMoved => {
+                    tracing::info!("the epoch moved before the commit: collecting confirmations anew");
+                    for blob in &mut request.certify {
+                        *blob = self.shared.insist("confirming again", || network.store_again(blob)).await?;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A new commit's name.
+fn tag(parts: &Parts) -> CommitTag {
+    let mut tag = CommitTag::default();
+    parts.keys.random().fill(&mut tag);
+    tag
+}
+
+async fn finish(writer: PackWriter) -> FsResult<SealedPack> {
+    blocking(move || writer.finish()).await?
+}
+
+/// Stores a pack on the network and in the cache.
+async fn store(shared: &Arc<Shared>, pack: SealedPack) -> FsResult<(NewPack, StoredBlob)> {
+    let parts = &shared.parts;
+    let stored = shared.insist("uploading a pack", || parts.network.store(pack.bytes.clone())).await?;
+    shared.packs.fetch_add(1, Ordering::Relaxed);
+    shared.packed_bytes.fetch_add(pack.size(), Ordering::Relaxed);
+    let named = NewPack { number: pack.number, pack: pack.as_ref(stored.blob_id) };
+    if let Err(error) = parts.reader.keep_pack(stored.blob_id, pack.bytes).await {
+        tracing::debug!(%error, "a new pack did not enter the cache");
+    }
+    Ok((named, stored))
+}

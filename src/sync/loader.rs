@@ -1,0 +1,129 @@
+//! Meets the needs of vfs operations: loads tree nodes and chunks, waits for the disk and for space.
+//!
+//! A unit whose tag fails is read once more from slivers whose hashes were checked: if it opens then, a node (or the
+//! cache) had wrong bytes and has been replaced; if it still fails, the record is damaged at its source and the read fails.
+
+use crate::cache::PackReader;
+use crate::crypto::KeyRing;
+use crate::error::{FsError, FsResult, Kind};
+use crate::pack::{PackSource, UnitAddr, UnitKind, open_unit};
+use crate::tree::record::ChunkAddr;
+use crate::tree::{Fetch, NodeAddr, Tree};
+use crate::vfs::{Needs, Outcome, Vfs};
+use bytes::Bytes;
+use futures::future::try_join_all;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a write waits for back-pressure before it fails (design.md 6).
+const SPACE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Loads what operations wait for. Cheap to clone.
+#[derive(Clone)]
+pub struct Loader {
+    vfs: Arc<Vfs>,
+    tree: Arc<Tree>,
+    reader: PackReader,
+    keys: Arc<KeyRing>,
+}
+
+impl Loader {
+    /// A loader for one mounted drive.
+    pub fn new(vfs: Arc<Vfs>, tree: Arc<Tree>, reader: PackReader, keys: Arc<KeyRing>) -> Self {
+        Self { vfs, tree, reader, keys }
+    }
+
+    /// Returns when everything in `needs` was met once; the operation is then called again (it may need more).
+    ///
+    /// Errors: [`Kind::Unreachable`] when the network does not answer, [`Kind::Corrupt`] when a unit is damaged at its
+    /// source, [`Kind::DiskFull`] when no space came back in time.
+    pub async fn load(&self, needs: Needs) -> FsResult<()> {
+        if let Some(scope) = needs.write_back {
+            let vfs = Arc::clone(&self.vfs);
+            loop {
+                let (vfs, scope) = (Arc::clone(&vfs), scope);
+                match blocking(move || vfs.write_back(scope)).await? {
+                    Outcome::Done(done) => break done?,
+                    Outcome::Wait(more) => Box::pin(self.load(more)).await?,
+                }
+            }
+        }
+        if let Some(lsn) = needs.durable {
+            let vfs = Arc::clone(&self.vfs);
+            blocking(move || vfs.sync_journal(lsn)).await??;
+        }
+        if needs.space && tokio::time::timeout(SPACE_PATIENCE, self.vfs.space_freed()).await.is_err() {
+            return Err(FsError::new(
+                Kind::DiskFull,
+                "the journal is full and no commit freed space within 30 s; see `walrusfs status` for what holds commits up",
+            ));
+        }
+        try_join_all(needs.nodes.iter().map(|addr| self.node(*addr))).await?;
+        try_join_all(needs.chunks.iter().map(|addr| self.chunk_into_vfs(*addr))).await?;
+        Ok(())
+    }
+
+    /// Runs a vfs or tree operation to its end, loading what it waits for.
+    pub async fn finish<T>(&self, mut operation: impl FnMut() -> Outcome<T>) -> FsResult<T> {
+        loop {
+            match operation() {
+                Outcome::Done(done) => return done,
+                Outcome::Wait(needs) => self.load(needs).await?,
+            }
+        }
+    }
+
+    /// Loads a tree node.
+    pub async fn node(&self, addr: NodeAddr) -> FsResult<()> {
+        match self.tree.load(addr, &self.reader, &self.keys).await {
+            Err(error) if error.kind() == Kind::Corrupt => {
+                tracing::warn!(pack = %addr.pack, offset = addr.offset, "a tree node did not open; reading it from verified slivers");
+                self.tree.load(addr, &self.reader.verified(), &self.keys).await
+            }
+            done => done,
+        }
+    }
+
+    async fn chunk_into_vfs(&self, addr: ChunkAddr) -> FsResult<()> {
+        let plain = self.chunk(addr).await?;
+        self.vfs.insert_chunk(addr, plain);
+        Ok(())
+    }
+
+    /// The plaintext of a chunk.
+    pub async fn chunk(&self, addr: ChunkAddr) -> FsResult<Bytes> {
+        let entry = loop {
+            match self.tree.pack(addr.pack)? {
+                Fetch::Ready(entry) => break entry,
+                Fetch::Missing(node) => self.node(node).await?,
+            }
+        };
+        let pack = entry.map(|entry| entry.as_ref()).ok_or_else(|| {
+            FsError::new(Kind::Stale, format!("pack {} is gone: later commits deleted it", addr.pack))
+        })?;
+        let cipher = self.keys.pack_cipher(pack.key_epoch, &pack.salt)?;
+        let unit = UnitAddr { offset: addr.offset, stored: addr.stored, plain: addr.plain };
+        let sealed = self.reader.read(&pack, addr.offset, addr.stored).await?;
+        match open_unit(&cipher, UnitKind::Chunk, unit, sealed.into()) {
+            Ok(plain) => Ok(plain.into()),
+            Err(_) => {
+                tracing::warn!(pack = %addr.pack, offset = addr.offset, "a chunk did not open; reading it from verified slivers");
+                let sealed = self.reader.verified().read(&pack, addr.offset, addr.stored).await?;
+                open_unit(&cipher, UnitKind::Chunk, unit, sealed.into()).map(Bytes::from).map_err(|error| {
+                    FsError::new(
+                        Kind::Corrupt,
+                        format!("pack {}: a chunk is damaged at its source (its slivers are the certified ones)", addr.pack),
+                    )
+                    .caused_by(error)
+                })
+            }
+        }
+    }
+}
+
+/// Runs `work` on a thread that may wait for the disk.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> FsResult<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| FsError::new(Kind::Internal, "a worker thread stopped").caused_by(error))
+}
