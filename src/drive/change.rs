@@ -5,7 +5,6 @@
 //! fenced by the same two.
 
 use super::client::DriveClient;
-use super::entry;
 use super::failure::{chain_error, is_wrong_sequence};
 use super::object::{DriveObject, KeySlot, MAX_APPEND, MAX_KEYRING, MAX_LOG};
 use super::seal::{self, CommitTag, SealFacts};
@@ -78,7 +77,7 @@ pub struct CommitPlan {
     pub new_root: Option<RootRef>,
     /// How many entries at the beginning of the log the new checkpoint (or a delta run in it) contains.
     pub log_drop: usize,
-    /// Payloads of new entries, each at most [`entry::MAX_PAYLOAD`] bytes; sealed and padded here.
+    /// New entries, sealed and padded by the tree, whose they are.
     pub log_append: Vec<Vec<u8>>,
 }
 
@@ -175,8 +174,7 @@ impl DriveClient {
             tag: next.facts.tag,
         };
         self.session.witness(&next.object)?;
-        let log = entry::open_log(&self.keys(), next.object.sequence, &next.object.log)?;
-        let committed = DriveState { object: next.object, facts, log, ..(*state).clone() };
+        let committed = DriveState { object: next.object, facts, ..(*state).clone() };
         let sequence = committed.object.sequence;
         self.install(self.leased(&committed));
         if !plan.delete.is_empty() {
@@ -398,10 +396,6 @@ impl DriveClient {
                 ),
             ));
         }
-        let keys = self.keys();
-        let sequence = next_sequence(state)?;
-        let sealed: Vec<Vec<u8>> =
-            plan.log_append.iter().map(|payload| entry::seal(&keys, sequence, payload)).collect::<FsResult<_>>()?;
         let mut object = state.object.clone();
         if plan.log_drop > object.log.len() {
             return Err(FsError::new(
@@ -410,7 +404,7 @@ impl DriveClient {
             ));
         }
         object.log.drain(..plan.log_drop);
-        let appended: usize = sealed.iter().map(Vec::len).sum();
+        let appended: usize = plan.log_append.iter().map(Vec::len).sum();
         if appended > MAX_APPEND || object.log_bytes() + appended > MAX_LOG {
             return Err(FsError::new(
                 Kind::Internal,
@@ -420,11 +414,11 @@ impl DriveClient {
                 ),
             ));
         }
-        object.log.extend(sealed);
+        object.log.extend(plan.log_append.iter().cloned());
         if plan.new_root.is_some() {
             object.root = plan.new_root;
         }
-        self.seal_next(state, object, &keys, plan.tag)
+        self.seal_next(state, object, &self.keys(), plan.tag)
     }
 
     /// The state after `state` with the fields of `object`, sealed.

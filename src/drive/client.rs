@@ -147,8 +147,8 @@ impl DriveClient {
     async fn start(session: Session, id: Address, holder: Holder, unlocked: Unlocked) -> FsResult<Self> {
         session.witness(&unlocked.object)?;
         let pool = session.read_pool(&id).await?;
-        let Unlocked { object, keys, facts, log, label } = unlocked;
-        let state = DriveState { object, facts, log, label, pool };
+        let Unlocked { object, keys, facts, label } = unlocked;
+        let state = DriveState { object, facts, label, pool };
         Ok(Self {
             session,
             id,
@@ -207,7 +207,7 @@ impl DriveClient {
             let state = DriveState { object, pool, ..(*known).clone() };
             return Ok(self.install(state));
         }
-        let Unlocked { object, facts, log, label, .. } = self.session.believe(object, KeyRing::clone(&self.keys()))?;
+        let Unlocked { object, facts, label, .. } = self.session.believe(object, KeyRing::clone(&self.keys()))?;
         let follows = known.object.sequence.next() == Some(object.sequence);
         if follows && facts.previous != seal::hash(&known.object.seal) {
             return Err(FsError::new(
@@ -219,7 +219,7 @@ impl DriveClient {
             ));
         }
         self.session.witness(&object)?;
-        Ok(self.install(DriveState { object, facts, log, label, pool }))
+        Ok(self.install(DriveState { object, facts, label, pool }))
     }
 
     /// Makes `state` the newest, unless a newer one came in the meantime.

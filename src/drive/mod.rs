@@ -18,7 +18,6 @@
 
 mod change;
 mod client;
-pub mod entry;
 mod failure;
 pub mod keep;
 mod object;
@@ -29,7 +28,6 @@ mod state;
 
 pub use change::{BlobToRegister, CertifiedBlob, CommitPlan, MAX_CERTIFICATES, MAX_DELETIONS, RegisteredBlob};
 pub use client::{CreateOptions, DriveClient, DriveName};
-pub use entry::LogEntry;
 pub use failure::chain_error;
 pub use object::{
     DriveObject, HOLDER_BYTES, Holder, KeySlot, Lease, MAX_APPEND, MAX_KEYRING, MAX_LABEL, MAX_LOG, MAX_SEAL, MAX_SLOT,

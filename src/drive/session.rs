@@ -3,7 +3,7 @@
 use super::failure::chain_error;
 use super::keep::{KeysFolder, Seen};
 use super::object::DriveObject;
-use super::{entry, seal};
+use super::seal;
 use crate::crypto::slots::{self, SlotPlace, SlotSecret};
 use crate::crypto::{KeyRing, MasterKey};
 use crate::error::{FsError, FsResult, Kind};
@@ -52,7 +52,6 @@ pub(super) struct Unlocked {
     pub(super) object: DriveObject,
     pub(super) keys: KeyRing,
     pub(super) facts: seal::SealFacts,
-    pub(super) log: Vec<entry::LogEntry>,
     pub(super) label: String,
 }
 
@@ -157,9 +156,8 @@ impl Session {
     /// Checks the seal and opens what it covers.
     pub(super) fn believe(&self, object: DriveObject, keys: KeyRing) -> FsResult<Unlocked> {
         let facts = seal::verify(&object, &keys)?;
-        let log = entry::open_log(&keys, object.sequence, &object.log)?;
         let label = seal::open_label(&keys, &object.label)?;
-        Ok(Unlocked { object, keys, facts, log, label })
+        Ok(Unlocked { object, keys, facts, label })
     }
 
     /// Keeps the sequence of a verified drive; refuses an older one than was seen before.

@@ -1,6 +1,5 @@
 //! The newest verified state of a drive and of its storage pool.
 
-use super::entry::LogEntry;
 use super::failure::chain_error;
 use super::object::{DriveObject, Holder, Lease};
 use super::seal::SealFacts;
@@ -61,8 +60,6 @@ pub struct DriveState {
     pub object: DriveObject,
     /// What the seal says: time, predecessor and name of the commit.
     pub facts: SealFacts,
-    /// The log, opened, oldest entry first.
-    pub log: Vec<LogEntry>,
     /// The label.
     pub label: String,
     /// The storage pool.

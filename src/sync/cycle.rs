@@ -46,9 +46,11 @@ impl<'a> Cycle<'a> {
             shared.certified(cut.changes);
             return Ok(());
         }
-        let sequence = parts.tree.sequence().next().ok_or_else(|| {
-            FsError::new(Kind::Internal, "the drive's sequence numbers are used up")
-        })?;
+        let sequence = parts
+            .tree
+            .sequence()
+            .next()
+            .ok_or_else(|| FsError::new(Kind::Internal, "the drive's sequence numbers are used up"))?;
         shared.enter(Stage::Upload);
         let (open, moved) = self.pack_chunks(sequence, cut).await?;
         shared.enter(Stage::Tree);
@@ -95,7 +97,10 @@ impl<'a> Cycle<'a> {
         if self.certify.len() > MAX_CERTIFY {
             return Err(FsError::new(
                 Kind::Internal,
-                format!("a commit of {} packs is too large; lower journal_size or raise the pack size", self.certify.len()),
+                format!(
+                    "a commit of {} packs is too large; lower journal_size or raise the pack size",
+                    self.certify.len()
+                ),
             ));
         }
         let request = CommitRequest {
@@ -136,11 +141,7 @@ impl<'a> Cycle<'a> {
 
     /// Packs every chunk of the cut. Full packs are stored, one being built while the one before is on its way; the last
     /// is left open for the tree when it is small, so that a small commit is one blob.
-    async fn pack_chunks(
-        &mut self,
-        birth: Sequence,
-        cut: Cut,
-    ) -> FsResult<(Option<PackWriter>, crate::tree::Moved)> {
+    async fn pack_chunks(&mut self, birth: Sequence, cut: Cut) -> FsResult<(Option<PackWriter>, crate::tree::Moved)> {
         let shared = self.shared;
         let mut packer = Packer::new(shared, birth, cut.lsn.0);
         let mut on_its_way = None;

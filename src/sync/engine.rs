@@ -35,11 +35,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            pack_target: 64 << 20,
-            interval: Duration::from_secs(30),
-            gc_delay: Duration::from_secs(24 * 3600),
-        }
+        Self { pack_target: 64 << 20, interval: Duration::from_secs(30), gc_delay: Duration::from_secs(24 * 3600) }
     }
 }
 
@@ -168,12 +164,8 @@ pub struct Engine {
 impl Engine {
     /// Starts the pipeline on the current runtime. What recovery put on top of the tree is certified like any change.
     pub fn start(parts: Parts, config: Config, certified_at_ms: Option<u64>) -> Self {
-        let loader = Loader::new(
-            Arc::clone(&parts.vfs),
-            Arc::clone(&parts.tree),
-            parts.reader.clone(),
-            Arc::clone(&parts.keys),
-        );
+        let loader =
+            Loader::new(Arc::clone(&parts.vfs), Arc::clone(&parts.tree), parts.reader.clone(), Arc::clone(&parts.keys));
         let shared = Arc::new(Shared {
             parts,
             config,
@@ -445,7 +437,8 @@ async fn cycles(shared: Arc<Shared>) {
             }
             continue;
         }
-        let rest = dirty_since.map_or(shared.config.interval, |since| shared.config.interval.saturating_sub(since.elapsed()));
+        let rest =
+            dirty_since.map_or(shared.config.interval, |since| shared.config.interval.saturating_sub(since.elapsed()));
         tokio::select! {
             () = shared.cancel.cancelled() => return,
             () = shared.wake.notified() => {}

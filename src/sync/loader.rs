@@ -103,7 +103,7 @@ impl Loader {
         })?;
         let cipher = self.keys.pack_cipher(pack.key_epoch, &pack.salt)?;
         let unit = UnitAddr { offset: addr.offset, stored: addr.stored, plain: addr.plain };
-        let sealed = self.reader.read(&pack, addr.offset, addr.stored).await?;
+        let sealed = PackSource::read(&self.reader, &pack, addr.offset, addr.stored).await?;
         match open_unit(&cipher, UnitKind::Chunk, unit, sealed.into()) {
             Ok(plain) => Ok(plain.into()),
             Err(_) => {
@@ -112,7 +112,10 @@ impl Loader {
                 open_unit(&cipher, UnitKind::Chunk, unit, sealed.into()).map(Bytes::from).map_err(|error| {
                     FsError::new(
                         Kind::Corrupt,
-                        format!("pack {}: a chunk is damaged at its source (its slivers are the certified ones)", addr.pack),
+                        format!(
+                            "pack {}: a chunk is damaged at its source (its slivers are the certified ones)",
+                            addr.pack
+                        ),
                     )
                     .caused_by(error)
                 })

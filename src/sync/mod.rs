@@ -20,5 +20,5 @@ mod pending;
 
 pub use engine::{Config, Engine, Parts, Problem, Stage, Status};
 pub use loader::Loader;
-pub use pending::{InFlight, Pending, Verdict, judge};
 pub use network::{Capacity, CommitRequest, Committed, Network, StoredBlob};
+pub use pending::{InFlight, Pending, Verdict, judge};
