@@ -21,5 +21,5 @@ mod writer;
 
 pub use format::{IndexEntry, Origin, read_index};
 pub use source::{MemorySource, PackRef, PackSource, RootRef};
-pub use unit::{UnitAddr, UnitKind, open_unit};
+pub use unit::{UnitAddr, UnitKind, open_unit, unseal_unit};
 pub use writer::{PackWriter, SealedPack};

@@ -55,26 +55,35 @@ pub struct UnitAddr {
 /// Unseals (and decompresses) a unit that was read from `addr` of the pack of `cipher`.
 ///
 /// [`Kind::Corrupt`] when the bytes are not what was sealed there, or `addr` cannot be the address of such a unit.
-pub fn open_unit(cipher: &PackCipher, kind: UnitKind, addr: UnitAddr, mut sealed: Vec<u8>) -> FsResult<Vec<u8>> {
-    let UnitAddr { offset, stored, plain } = addr;
-    let wrong =
-        |why: &str| FsError::new(Kind::Corrupt, format!("{kind:?} unit at {offset} ({stored} B sealed): {why}"));
-    if plain > kind.max_plain() {
-        return Err(wrong("claims more plaintext than such a unit can have"));
+pub fn open_unit(cipher: &PackCipher, kind: UnitKind, addr: UnitAddr, sealed: Vec<u8>) -> FsResult<Vec<u8>> {
+    let body = unseal_unit(cipher, kind, addr, sealed)?;
+    if body.len() == addr.plain as usize {
+        return Ok(body);
     }
-    if u64::from(stored) > u64::from(plain) + TAG as u64 || sealed.len() != stored as usize {
-        return Err(wrong("has an impossible length"));
-    }
-    if !cipher.open_in_place(kind as u8, offset, plain, &mut sealed) {
-        return Err(wrong("does not authenticate: it was damaged or replaced"));
-    }
-    if sealed.len() == plain as usize {
-        return Ok(sealed);
-    }
-    let out = zstd::bulk::decompress(&sealed, plain as usize)
-        .map_err(|error| wrong("does not decompress within its length").caused_by(error))?;
-    if out.len() != plain as usize {
-        return Err(wrong("decompresses to another length"));
+    let out = zstd::bulk::decompress(&body, addr.plain as usize)
+        .map_err(|error| wrong(kind, addr, "does not decompress within its length").caused_by(error))?;
+    if out.len() != addr.plain as usize {
+        return Err(wrong(kind, addr, "decompresses to another length"));
     }
     Ok(out)
+}
+
+/// Unseals a unit and leaves it compressed if it is: for moving it to another pack with
+/// [`super::PackWriter::push_stored`]. Errors as [`open_unit`].
+pub fn unseal_unit(cipher: &PackCipher, kind: UnitKind, addr: UnitAddr, mut sealed: Vec<u8>) -> FsResult<Vec<u8>> {
+    let UnitAddr { offset, stored, plain } = addr;
+    if plain > kind.max_plain() {
+        return Err(wrong(kind, addr, "claims more plaintext than such a unit can have"));
+    }
+    if u64::from(stored) > u64::from(plain) + TAG as u64 || sealed.len() != stored as usize {
+        return Err(wrong(kind, addr, "has an impossible length"));
+    }
+    if !cipher.open_in_place(kind as u8, offset, plain, &mut sealed) {
+        return Err(wrong(kind, addr, "does not authenticate: it was damaged or replaced"));
+    }
+    Ok(sealed)
+}
+
+fn wrong(kind: UnitKind, addr: UnitAddr, why: &str) -> FsError {
+    FsError::new(Kind::Corrupt, format!("{kind:?} unit at {} ({} B sealed): {why}", addr.offset, addr.stored))
 }

@@ -14,7 +14,8 @@
 //! next root, writes it into the table. Writing the table changes the table (its own old nodes are freed): those last
 //! changes stand in the new root's bootstrap entries, above runs and trees.
 
-use super::base::{LOG_TOTAL, MAX_RUNS, Pointer, Root, RunRef, TreeRef, VERSION, log_class, seal_log_entry};
+use super::absorb::{Absorbed, Absorber, touches_of};
+use super::base::{MAX_RUNS, Pointer, Root, RunRef, TreeRef, VERSION, log_class, seal_log_entry};
 use super::codec::put_batch;
 use super::cursor::{Merge, Top};
 use super::extents::{Moved, pinned, placed, substitute};
@@ -76,6 +77,8 @@ pub struct Draft {
     table: Layer,
     ledger: Ledger,
     delete: Vec<(PackNo, PackEntry)>,
+    /// What the log may be filled to, sealed bytes.
+    log_total: usize,
     fits_log: bool,
 }
 
@@ -164,7 +167,8 @@ impl Tree {
         let delete = self.due(&input, &base, &cut, &mut ledger, &reading).await?;
         table.extend(next_pack_record(&base, next_pack, &reading).await?);
         ledger.stamp(input.now_ms);
-        let mut draft = Draft { input, base, cut, files, table, ledger, delete, fits_log: false };
+        let mut draft =
+            Draft { input, base, cut, files, table, ledger, delete, log_total: self.shape.log_total, fits_log: false };
         draft.fits_log = draft.fits_log()?;
         Ok(draft)
     }
@@ -306,10 +310,14 @@ impl Draft {
     fn small_packs(&self) -> Vec<PackNo> {
         let small = |entry: &PackEntry| entry.size > 0 && entry.size < self.input.small_pack && entry.live > 0;
         let mut packs: BTreeSet<PackNo> = self.base.root.iter().flat_map(|root| root.small.iter().copied()).collect();
-        packs.extend(self.base.log.iter().filter_map(|(key, record)| match record {
-            Some(Record::Pack(entry)) if key.kind == KeyKind::Pack && small(entry) => Some(PackNo(key.num)),
-            _ => None,
-        }));
+        for (key, record) in self.base.log.iter().filter(|(key, _)| key.kind == KeyKind::Pack) {
+            let stays = matches!(record, Some(Record::Pack(entry)) if small(entry));
+            if stays {
+                packs.insert(PackNo(key.num))
+            } else {
+                packs.remove(&PackNo(key.num))
+            };
+        }
         for (number, entry) in self.ledger.changed() {
             if small(entry) {
                 packs.insert(number)
@@ -327,17 +335,17 @@ impl Draft {
         let mut plain = vec![0; 10];
         let changes = self.log_changes();
         // The cheapest change is longer than its key; a cut that cannot fit is not encoded to find out.
-        if changes.len() > LOG_TOTAL / 24 {
+        if changes.len() > self.log_total / 24 {
             return Ok(false);
         }
         put_batch(&mut plain, changes.iter().map(|(key, record)| (key, record.as_ref())))?;
         let Some(class) = log_class(plain.len()) else { return Ok(false) };
         let total = self.base.log_bytes + class;
         // A pack goes up anyway: then it may as well carry a log that is more than half full.
-        let packed = self.input.open.is_some() && total > LOG_TOTAL / 2;
+        let packed = self.input.open.is_some() && total > self.log_total / 2;
         let crowded =
             (self.input.open.is_some() || !self.input.packs.is_empty()) && self.small_packs().len() >= SMALL_MAX;
-        Ok(total <= LOG_TOTAL && !packed && !crowded && class > SEAL_OVERHEAD)
+        Ok(total <= self.log_total && !packed && !crowded && class > SEAL_OVERHEAD)
     }
 }
 
@@ -356,48 +364,74 @@ struct RootWriter<'a> {
 }
 
 impl RootWriter<'_> {
-    fn plan(&self) -> FsResult<Plan> {
+    /// Encoded length of what is new in this root: cut, log and bootstrap entries.
+    fn new_bytes(&self) -> FsResult<u64> {
         let base = &self.draft.base;
-        let length = |layer: &Layer| -> FsResult<u64> {
+        let mut sum = 0;
+        for layer in [&self.draft.files, &self.draft.table, &base.log, &base.bootstrap] {
             let mut bytes = Vec::new();
             put_batch(&mut bytes, layer.iter().map(|(key, record)| (key, record.as_ref())))?;
-            Ok(bytes.len() as u64)
-        };
-        let mut new =
-            length(&self.draft.files)? + length(&self.draft.table)? + length(&base.log)? + length(&base.bootstrap)?;
-        let root = base.root.as_ref();
+            sum += bytes.len() as u64;
+        }
+        Ok(sum)
+    }
+
+    fn plan(&self, absorbed: &Absorbed) -> FsResult<Plan> {
+        let root = self.draft.base.root.as_ref();
         let runs = root.map_or(&[][..], |root| &root.runs);
+        let mut new = self.new_bytes()?;
         let mut runs_from = runs.len();
-        while runs_from > 0 && runs[runs_from - 1].bytes <= new.saturating_mul(2) {
+        while runs_from > 0 {
+            let next = &runs[runs_from - 1];
+            let wanted = absorbed.runs_from.is_some_and(|from| from < runs_from);
+            if !wanted && next.bytes > new.saturating_mul(2) {
+                break;
+            }
             runs_from -= 1;
-            new = new.saturating_add(runs[runs_from].bytes);
+            new = new.saturating_add(next.bytes);
         }
         let total = runs[..runs_from].iter().fold(new, |sum, run| sum.saturating_add(run.bytes));
         let trees: u64 = root.iter().flat_map(|root| root.table.iter().chain(&root.files)).map(|tree| tree.bytes).sum();
         Ok(Plan { leaves: total > trees.max(self.output.shape.runs_floor) || runs_from >= MAX_RUNS, runs_from })
     }
 
+    /// Takes over small packs, if the new pack is small itself.
+    async fn absorb(&mut self) -> FsResult<Absorbed> {
+        let small = self.draft.small_packs();
+        let new = self.new_bytes()?;
+        let Draft { base, files, table, ledger, input, .. } = &mut self.draft;
+        let absorber = Absorber {
+            reading: self.reading,
+            base,
+            files,
+            table,
+            ledger,
+            writer: self.output.writer,
+            small_pack: input.small_pack,
+            small_max: SMALL_MAX,
+        };
+        absorber.run(&small, new).await
+    }
+
     async fn write(mut self, log_drop: u64) -> FsResult<Commit> {
-        let plan = self.plan()?;
         let base = self.draft.base.clone();
         let own = self.output.writer.number();
-        let runs_from = if plan.leaves { 0 } else { plan.runs_from };
         if self.draft.input.open.is_none() {
             let unknown =
                 PackRef { blob_id: [0; 32], size: None, salt: [0; 32], key_epoch: self.reading.keys.current() };
             self.draft.ledger.open_account(own, entry_of(&unknown, self.draft.input.sequence))?;
         }
+        let absorbed = self.absorb().await?;
+        let plan = self.plan(&absorbed)?;
+        let runs_from = if plan.leaves { 0 } else { plan.runs_from };
         self.free_old_root(&base).await?;
         for run in &base.runs[runs_from..] {
             for addr in all_nodes(self.reading, run.top).await? {
                 self.draft.ledger.free(addr, &base, &self.reading).await?;
             }
         }
-        let (files, _) = if plan.leaves {
-            self.rewrite(&base, Space::Files, false).await?
-        } else {
-            (base.tree(Space::Files), Vec::new())
-        };
+        let touches = touches_of(&absorbed.touches, Space::Files);
+        let (files, _) = self.rewrite(&base, Space::Files, plan.leaves, touches).await?;
         // From here on only the table's own nodes are freed; what that changes stands in the bootstrap entries.
         for key in base.bootstrap.keys() {
             let number = PackNo(key.num);
@@ -408,16 +442,13 @@ impl RootWriter<'_> {
         }
         self.draft.ledger.stamp(self.draft.input.now_ms);
         self.draft.table.extend(self.draft.ledger.records(Some(own)));
+        let touches = touches_of(&absorbed.touches, Space::Table);
+        let (table, kept) = self.rewrite(&base, Space::Table, plan.leaves, touches).await?;
         let mut runs = Vec::new();
-        let (table, kept) = if plan.leaves {
-            let whole = base.bootstrap.len() > self.output.shape.bootstrap_max;
-            self.rewrite(&base, Space::Table, whole).await?
-        } else {
+        if !plan.leaves {
             runs.extend(base.root.iter().flat_map(|root| root.runs[..runs_from].iter().cloned()));
             runs.extend(self.new_run(&base, runs_from).await?);
-            let table = base.tree(Space::Table);
-            (table, table.map(|table| table.node.top(false)).into_iter().collect())
-        };
+        }
         self.draft.ledger.stamp(self.draft.input.now_ms);
         let bootstrap = self.bootstrap(&base, &kept, &runs).await?;
         self.root(&base, Root { table, files, runs, bootstrap, ..Root::default() }, log_drop).await
@@ -432,18 +463,27 @@ impl RootWriter<'_> {
         Ok(())
     }
 
-    /// Merges cut, log and runs into the leaves of one tree.
-    /// Says also which old subtrees it keeps.
-    async fn rewrite(&mut self, base: &Base, space: Space, whole: bool) -> FsResult<(Option<TreeRef>, Vec<Top>)> {
+    /// Writes one tree anew where it must be: with cut, log and runs merged in when they become leaves, and where nodes
+    /// are touched. Says also which old subtrees it keeps.
+    async fn rewrite(
+        &mut self,
+        base: &Base,
+        space: Space,
+        leaves: bool,
+        touches: Vec<Key>,
+    ) -> FsResult<(Option<TreeRef>, Vec<Top>)> {
         let from = Key::first_of(space);
         let to = (space == Space::Table).then(|| Key::first_of(Space::Files));
         let old = base.tree(space);
+        let whole = leaves && space == Space::Table && base.bootstrap.len() > self.output.shape.bootstrap_max;
         let Rewritten { built, freed, freed_leaf_bytes } = {
             let mut merge = Merge::new();
-            merge.layer(&self.draft.table, &from, to.as_ref());
-            merge.layer(&self.draft.files, &from, to.as_ref());
-            base.merge_changes(&mut merge, &from, to.as_ref(), 0);
-            let rewrite = Rewrite::new(self.reading, &mut self.output, merge, Vec::new(), whole);
+            if leaves {
+                merge.layer(&self.draft.table, &from, to.as_ref());
+                merge.layer(&self.draft.files, &from, to.as_ref());
+                base.merge_changes(&mut merge, &from, to.as_ref(), 0);
+            }
+            let rewrite = Rewrite::new(self.reading, &mut self.output, merge, touches, whole);
             rewrite.run(old.map(|tree| tree.node.top(false))).await?
         };
         for addr in freed {

@@ -19,11 +19,15 @@ pub(super) fn chunks(record: &Record) -> impl Iterator<Item = ChunkAddr> {
     })
 }
 
-/// The packs that the bases of spool places in `layer` need.
-pub(super) fn base_packs(layer: &Layer) -> impl Iterator<Item = PackNo> {
-    spool_places(layer).filter_map(|(_, _, place)| match place {
-        Place::Spool { base: Some(base), .. } => Some(base.pack),
+/// The packs that the extents of `layer` name, as places or below places in the spool.
+fn named_packs(layer: &Layer) -> impl Iterator<Item = PackNo> {
+    let extents = layer.values().filter_map(|record| match record {
+        Some(Record::Extents(extents)) => Some(extents),
         _ => None,
+    });
+    extents.flatten().filter_map(|extent| match &extent.place {
+        Place::Pack { pack, .. } => Some(*pack),
+        Place::Spool { base, .. } => base.map(|base| base.pack),
     })
 }
 
@@ -81,6 +85,25 @@ fn move_record(record: &Record, moved: &Moved, wanted: impl Fn(&Place) -> bool) 
     Record::Extents(coalesce(extents.iter().map(|extent| Extent { place: place(extent), ..*extent }).collect()))
 }
 
+/// `record` with chunks at their new places.
+pub(super) fn relocate(record: &Record, moves: &[(ChunkAddr, ChunkAddr)]) -> Record {
+    let Record::Extents(extents) = record else { return record.clone() };
+    let mut out = Vec::with_capacity(extents.len());
+    for extent in extents {
+        for index in extent.first..extent.first.saturating_add(extent.count) {
+            let place = match extent.chunk(index) {
+                Some(chunk) => {
+                    let new = moves.iter().find(|(old, _)| (old.pack, old.offset) == (chunk.pack, chunk.offset));
+                    place_of(new.map_or(&chunk, |(_, new)| new))
+                }
+                None => extent.place.clone(),
+            };
+            out.push(Extent { first: index, count: 1, place });
+        }
+    }
+    Record::Extents(coalesce(out))
+}
+
 /// Joins neighbours that lie back to back in one pack: 64 chunks in a row are one extent, not 64.
 pub fn coalesce(extents: Vec<Extent>) -> Vec<Extent> {
     let mut out: Vec<Extent> = Vec::with_capacity(extents.len());
@@ -123,7 +146,7 @@ fn joined(a: &Extent, b: &Extent) -> Option<Extent> {
 
 /// The packs that must stay readable for `layers` although nothing committed refers to them any more.
 pub(super) fn pinned<'a>(layers: impl Iterator<Item = &'a Layer>) -> BTreeSet<PackNo> {
-    layers.flat_map(base_packs).collect()
+    layers.flat_map(named_packs).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use super::extents::chunks;
 use super::layer::Layer;
-use super::record::{Key, KeyKind, PackEntry, Record, Space};
+use super::record::{ChunkAddr, Key, KeyKind, PackEntry, Record, Space};
 use super::rewrite::Reading;
 use super::{Base, Fetch, NodeAddr};
 use crate::error::{FsError, FsResult, Kind};
@@ -28,6 +28,7 @@ pub(super) struct Ledger {
     packs: BTreeMap<PackNo, PackEntry>,
     changed: BTreeSet<PackNo>,
     removed: BTreeSet<PackNo>,
+    revived: BTreeSet<PackNo>,
 }
 
 impl Base {
@@ -132,7 +133,12 @@ impl Ledger {
         for ((pack, offset), References { stored, change }) in changes.into_iter().filter(|(_, refs)| refs.change != 0)
         {
             let key = Key::shared(pack, offset);
-            let before = if fresh.contains(&pack) {
+            // In a dead pack nothing has references: a commit absorbed it, and changes made meanwhile still name it.
+            let dead = match base.fetch(reading, &Key::pack(pack)).await? {
+                Some(Record::Pack(entry)) => entry.live == 0,
+                _ => false,
+            };
+            let before = if dead || fresh.contains(&pack) {
                 0
             } else {
                 match base.fetch(reading, &key).await? {
@@ -158,6 +164,18 @@ impl Ledger {
         Ok(shared)
     }
 
+    /// Accounts for a chunk that moves, with its one reference.
+    pub(super) async fn relocate(
+        &mut self,
+        old: &ChunkAddr,
+        new: &ChunkAddr,
+        base: &Base,
+        reading: &Reading<'_>,
+    ) -> FsResult<()> {
+        self.add(old.pack, -i64::from(old.stored), base, reading).await?;
+        self.add(new.pack, i64::from(new.stored), base, reading).await
+    }
+
     /// Takes a pack out of the table.
     pub(super) fn remove(&mut self, number: PackNo) {
         self.packs.remove(&number);
@@ -165,13 +183,15 @@ impl Ledger {
         self.removed.insert(number);
     }
 
-    /// Stamps packs that just died, and revives none: nothing can refer to a dead pack again.
+    /// Stamps packs that just died, and takes the stamp from those that live again.
     pub(super) fn stamp(&mut self, now_ms: u64) {
         for number in &self.changed {
-            if let Some(entry) = self.packs.get_mut(number)
-                && entry.live == 0
-            {
+            let Some(entry) = self.packs.get_mut(number) else { continue };
+            if entry.live == 0 {
                 entry.dead_since_ms.get_or_insert(now_ms);
+                self.revived.remove(number);
+            } else if entry.dead_since_ms.take().is_some() {
+                self.revived.insert(*number);
             }
         }
     }
@@ -184,6 +204,8 @@ impl Ledger {
         for (number, entry) in entries {
             if entry.live == 0 {
                 out.insert(Key::dead(*number), Some(Record::Dead));
+            } else if self.revived.contains(number) {
+                out.insert(Key::dead(*number), None);
             }
             out.insert(Key::pack(*number), Some(Record::Pack(entry.clone())));
         }

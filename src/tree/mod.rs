@@ -27,6 +27,7 @@
 //! keys from outside (the pack table, reference counts and pack numbers are computed here, from the difference between
 //! old and new extents).
 
+mod absorb;
 mod base;
 mod codec;
 mod commit;

@@ -39,6 +39,20 @@ impl Node {
         }
     }
 
+    pub(super) fn first_key(&self) -> Option<&Key> {
+        match self {
+            Node::Leaf(entries) => entries.first().map(|(key, _)| key),
+            Node::Index { children, .. } => children.first().map(|(key, _)| key),
+        }
+    }
+
+    /// The child under which `key` belongs; `None` in a leaf.
+    pub(super) fn child_towards(&self, key: &Key) -> Option<NodeAddr> {
+        let Node::Index { children, .. } = self else { return None };
+        let at = children.partition_point(|(first, _)| first <= key).saturating_sub(1);
+        children.get(at).map(|(_, addr)| *addr)
+    }
+
     /// Decodes a node of a run (`run`) or of a tree, and checks its order.
     pub(super) fn decode(bytes: &[u8], run: bool) -> FsResult<Self> {
         let bad = |why: &'static str| FsError::new(Kind::Corrupt, why);

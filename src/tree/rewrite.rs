@@ -5,6 +5,7 @@
 //! below its level is flushed; a pending node that would be too small for that takes the neighbour's entries in first, so
 //! that nodes neither wither nor, since a node may grow half above its target, cause a cascade through the whole tree.
 
+use super::base::LOG_TOTAL;
 use super::codec::put_change;
 use super::cursor::{Merge, Top, node_at};
 use super::node::{ADDR, MAX_LEVEL, Node, NodeCache};
@@ -30,11 +31,20 @@ pub(super) struct Shape {
     pub(super) runs_floor: u64,
     /// Bootstrap entries above which a checkpoint writes the whole pack table anew, so that it lies in few packs again.
     pub(super) bootstrap_max: usize,
+    /// Sealed bytes that the log is filled to; at most what the Drive can hold.
+    pub(super) log_total: usize,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { target: 32 << 10, split: 48 << 10, small: 8 << 10, runs_floor: 256 << 10, bootstrap_max: 256 }
+        Self {
+            target: 32 << 10,
+            split: 48 << 10,
+            small: 8 << 10,
+            runs_floor: 256 << 10,
+            bootstrap_max: 256,
+            log_total: LOG_TOTAL,
+        }
     }
 }
 

@@ -22,7 +22,7 @@ const PADDING: u64 = 512;
 const SMALL_PACK: u64 = 8192;
 
 fn tiny() -> Shape {
-    Shape { target: 400, split: 600, small: 100, runs_floor: 3000, bootstrap_max: 3 }
+    Shape { target: 400, split: 600, small: 100, runs_floor: 3000, bootstrap_max: 3, log_total: 2048 }
 }
 
 /// A drive with everything around the tree that the real one has: chain, network, journal, spool.
