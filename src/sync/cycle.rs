@@ -21,6 +21,8 @@ pub(super) struct Cycle<'a> {
     certify: Vec<StoredBlob>,
     /// The same packs as the tree names them.
     packs: Vec<NewPack>,
+    /// Every blob that was (about to be) registered, durable in the journal before it happens.
+    registered: parking_lot::Mutex<Vec<[u8; 32]>>,
 }
 
 /// Certificates in one commit at most (design.md 3); a cut is bounded by the journal, so more is a configuration error.
@@ -28,7 +30,7 @@ const MAX_CERTIFY: usize = 64;
 
 impl<'a> Cycle<'a> {
     pub(super) fn new(shared: &'a Arc<Shared>) -> Self {
-        Self { shared, certify: Vec::new(), packs: Vec::new() }
+        Self { shared, certify: Vec::new(), packs: Vec::new(), registered: parking_lot::Mutex::default() }
     }
 
     /// Makes the cycle. An error means that this mount must not write any more; everything else is tried until it works.
@@ -38,6 +40,11 @@ impl<'a> Cycle<'a> {
         let parts = &shared.parts;
         shared.enter(Stage::Lease);
         shared.insist("taking the drive's lease", || parts.network.take_lease()).await?;
+        let orphans = shared.orphans();
+        if !orphans.is_empty() {
+            shared.insist("giving back the capacity of unfinished uploads", || parts.network.sweep(&orphans)).await?;
+            shared.forget_orphans();
+        }
         shared.enter(Stage::Cut);
         let cut = shared.insist("cutting the journal", || self.cut()).await?;
         let frozen = parts.tree.frozen().is_some_and(|frozen| !frozen.is_empty());
@@ -79,14 +86,14 @@ impl<'a> Cycle<'a> {
                 None => self.writer()?,
             };
             let commit = parts.tree.commit_root(draft, &mut writer, &parts.reader, &parts.keys).await?;
-            let stored = self.store(finish(writer).await?).await?;
+            let stored = self.store_last(writer).await?;
             let root = commit.root_ref(&stored);
             (commit, root)
         } else {
             let open = match open {
                 Some(writer) => {
                     let number = writer.number();
-                    let pack = self.store(finish(writer).await?).await?;
+                    let pack = self.store_last(writer).await?;
                     Some(NewPack { number, pack })
                 }
                 None => None,
@@ -148,7 +155,7 @@ impl<'a> Cycle<'a> {
         let open = loop {
             let (next, stored) = futures::join!(packer.next(), async {
                 match on_its_way.take() {
-                    Some(pack) => Some(store(shared, pack).await),
+                    Some(pack) => Some(self.store(pack).await),
                     None => None,
                 }
             });
@@ -167,16 +174,38 @@ impl<'a> Cycle<'a> {
             }
         };
         if let Some(pack) = on_its_way {
-            self.keep(store(shared, pack).await?);
+            let stored = self.store(pack).await?;
+            self.keep(stored);
         }
         Ok((open, packer.moved))
     }
 
-    async fn store(&mut self, pack: SealedPack) -> FsResult<PackRef> {
-        let stored = store(self.shared, pack).await?;
-        let pack = stored.0.pack;
-        self.certify.push(stored.1);
-        Ok(pack)
+    /// Stores the pack of `writer`; the tree is told of it by its writer's own means.
+    async fn store_last(&mut self, writer: PackWriter) -> FsResult<PackRef> {
+        let (named, stored) = self.store(finish(writer).await?).await?;
+        self.certify.push(stored);
+        Ok(named.pack)
+    }
+
+    /// Stores a pack on the network and in the cache.
+    async fn store(&self, pack: SealedPack) -> FsResult<(NewPack, StoredBlob)> {
+        let (shared, parts) = (self.shared, &self.shared.parts);
+        let encoded = shared.insist("encoding a pack", || parts.network.encode(pack.bytes.clone())).await?;
+        let registered = {
+            let mut registered = self.registered.lock();
+            registered.push(encoded.blob_id().0);
+            registered.clone()
+        };
+        self.write_pending(Pending::storing(parts.tree.sequence(), registered)).await?;
+        let stored = shared.insist("uploading a pack", || parts.network.store(Arc::clone(&encoded))).await?;
+        drop(encoded);
+        shared.packs.fetch_add(1, Ordering::Relaxed);
+        shared.packed_bytes.fetch_add(pack.size(), Ordering::Relaxed);
+        let named = NewPack { number: pack.number, pack: pack.as_ref(stored.blob_id) };
+        if let Err(error) = parts.reader.keep_pack(stored.blob_id, pack.bytes).await {
+            tracing::debug!(%error, "a new pack did not enter the cache");
+        }
+        Ok((named, stored))
     }
 
     fn keep(&mut self, (pack, stored): (NewPack, StoredBlob)) {
@@ -187,7 +216,8 @@ impl<'a> Cycle<'a> {
     /// Writes down, durably, what the commit is about to do: after a crash it tells which part of the journal the commit
     /// holds.
     async fn promise(&self, request: &CommitRequest, cut: Cut, moved: &crate::tree::Moved) -> FsResult<()> {
-        let pending = Pending::commit(request.sequence, request.tag, cut.lsn, moved);
+        let registered = self.registered.lock().clone();
+        let pending = Pending::commit(request.sequence, request.tag, cut.lsn, moved, registered);
         self.write_pending(pending).await
     }
 
@@ -230,17 +260,4 @@ fn tag(parts: &Parts) -> CommitTag {
 
 async fn finish(writer: PackWriter) -> FsResult<SealedPack> {
     blocking(move || writer.finish()).await?
-}
-
-/// Stores a pack on the network and in the cache.
-async fn store(shared: &Arc<Shared>, pack: SealedPack) -> FsResult<(NewPack, StoredBlob)> {
-    let parts = &shared.parts;
-    let stored = shared.insist("uploading a pack", || parts.network.store(pack.bytes.clone())).await?;
-    shared.packs.fetch_add(1, Ordering::Relaxed);
-    shared.packed_bytes.fetch_add(pack.size(), Ordering::Relaxed);
-    let named = NewPack { number: pack.number, pack: pack.as_ref(stored.blob_id) };
-    if let Err(error) = parts.reader.keep_pack(stored.blob_id, pack.bytes).await {
-        tracing::debug!(%error, "a new pack did not enter the cache");
-    }
-    Ok((named, stored))
 }

@@ -149,6 +149,8 @@ pub(super) struct Shared {
     wake: Notify,
     /// When to look at dead packs next, milliseconds since the Unix epoch.
     garbage_at_ms: AtomicU64,
+    /// Blobs of an earlier life that were registered and never committed.
+    orphans: Mutex<Vec<[u8; 32]>>,
     pub(super) packs: AtomicU64,
     pub(super) packed_bytes: AtomicU64,
     pub(super) commits: AtomicU64,
@@ -162,8 +164,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the pipeline on the current runtime. What recovery put on top of the tree is certified like any change.
-    pub fn start(parts: Parts, config: Config, certified_at_ms: Option<u64>) -> Self {
+    /// Starts the pipeline on the current runtime. What recovery put on top of the tree is certified like any change;
+    /// `orphans` are the blobs that the journal's pending record names and no commit certified.
+    pub fn start(parts: Parts, config: Config, certified_at_ms: Option<u64>, orphans: Vec<[u8; 32]>) -> Self {
         let loader =
             Loader::new(Arc::clone(&parts.vfs), Arc::clone(&parts.tree), parts.reader.clone(), Arc::clone(&parts.keys));
         let shared = Arc::new(Shared {
@@ -175,6 +178,7 @@ impl Engine {
             wanted: AtomicU64::new(0),
             wake: Notify::new(),
             garbage_at_ms: AtomicU64::new(u64::MAX),
+            orphans: Mutex::new(orphans),
             packs: AtomicU64::new(0),
             packed_bytes: AtomicU64::new(0),
             commits: AtomicU64::new(0),
@@ -354,7 +358,15 @@ impl Shared {
         let asked = self.wanted.load(Ordering::SeqCst) > certified || self.behind();
         let full = counts.pending_bytes.saturating_add(counts.dirty_bytes) >= self.pack_target();
         let old = dirty_since.is_some_and(|since| since.elapsed() >= self.config.interval);
-        asked || (counts.changes > certified && (full || old)) || self.garbage_due()
+        asked || (counts.changes > certified && (full || old)) || self.garbage_due() || !self.orphans.lock().is_empty()
+    }
+
+    pub(super) fn orphans(&self) -> Vec<[u8; 32]> {
+        self.orphans.lock().clone()
+    }
+
+    pub(super) fn forget_orphans(&self) {
+        self.orphans.lock().clear();
     }
 
     pub(super) fn garbage_due(&self) -> bool {

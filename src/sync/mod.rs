@@ -17,8 +17,10 @@ mod loader;
 mod network;
 mod packing;
 mod pending;
+mod walrus;
 
 pub use engine::{Config, Engine, Parts, Problem, Stage, Status};
 pub use loader::Loader;
 pub use network::{Capacity, CommitRequest, Committed, Network, StoredBlob};
 pub use pending::{InFlight, Pending, Verdict, judge};
+pub use walrus::{WalrusNetwork, WalrusSlivers};

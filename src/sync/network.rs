@@ -7,16 +7,22 @@ use crate::ids::Sequence;
 use crate::pack::RootRef;
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use redstuff::Encoded;
+use std::sync::Arc;
+use sui_sdk_types::Address;
+use walrus_client::wire::message::Certificate;
 
 /// A pack that the network holds: registered, uploaded, confirmed by a quorum, but not certified yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct StoredBlob {
     /// The blob's id.
     pub blob_id: [u8; 32],
     /// Its length, bytes.
     pub size: u64,
-    /// What certifies it; opaque to the pipeline.
-    pub proof: Vec<u8>,
+    /// The object that its registration made.
+    pub object_id: Address,
+    /// The confirmations.
+    pub certificate: Certificate,
 }
 
 /// One commit of the Drive.
@@ -64,9 +70,15 @@ pub trait Network: Send + Sync + 'static {
     /// Gives the lease back; the drive is clean.
     fn give_lease(&self) -> BoxFuture<'_, FsResult<()>>;
 
-    /// Registers and uploads a blob and collects confirmations of a quorum. Idempotent: the same bytes may be stored
+    /// Encodes a blob: its id is known from here on. Uses the processor, not the network.
+    fn encode(&self, blob: Bytes) -> BoxFuture<'_, FsResult<Arc<Encoded<Bytes>>>>;
+
+    /// Registers and uploads a blob and collects confirmations of a quorum. Idempotent: the same blob may be stored
     /// again after a failure.
-    fn store(&self, blob: Bytes) -> BoxFuture<'_, FsResult<StoredBlob>>;
+    fn store(&self, blob: Arc<Encoded<Bytes>>) -> BoxFuture<'_, FsResult<StoredBlob>>;
+
+    /// Gives back the capacity of those of `blobs` that were registered and never certified.
+    fn sweep<'a>(&'a self, blobs: &'a [[u8; 32]]) -> BoxFuture<'a, FsResult<()>>;
 
     /// Collects confirmations anew, uploading again what nodes miss: the epoch moved before the commit.
     fn store_again<'a>(&'a self, blob: &'a StoredBlob) -> BoxFuture<'a, FsResult<StoredBlob>>;

@@ -16,6 +16,9 @@ pub struct Pending {
     pub base: Sequence,
     /// The commit that was about to be sent.
     pub commit: Option<InFlight>,
+    /// Blobs that were about to be registered for a commit that has not happened: if it never does, they only take
+    /// capacity.
+    pub registered: Vec<[u8; 32]>,
 }
 
 /// A commit of which it is not known whether it happened.
@@ -34,15 +37,25 @@ pub struct InFlight {
 const VERSION: u16 = 1;
 
 impl Pending {
-    pub(super) fn commit(sequence: Sequence, tag: CommitTag, cut: Lsn, moved: &Moved) -> Self {
+    pub(super) fn commit(
+        sequence: Sequence,
+        tag: CommitTag,
+        cut: Lsn,
+        moved: &Moved,
+        registered: Vec<[u8; 32]>,
+    ) -> Self {
         let mut moved: Vec<_> = moved.iter().map(|(at, addr)| (*at, *addr)).collect();
         moved.sort_unstable();
         let base = Sequence(sequence.0.saturating_sub(1));
-        Self { version: VERSION, base, commit: Some(InFlight { sequence, tag, cut, moved }) }
+        Self { version: VERSION, base, commit: Some(InFlight { sequence, tag, cut, moved }), registered }
     }
 
     pub(super) fn settled(base: Sequence) -> Self {
-        Self { version: VERSION, base, commit: None }
+        Self { version: VERSION, base, commit: None, registered: Vec::new() }
+    }
+
+    pub(super) fn storing(base: Sequence, registered: Vec<[u8; 32]>) -> Self {
+        Self { version: VERSION, base, commit: None, registered }
     }
 
     pub(super) fn encode(&self) -> FsResult<Vec<u8>> {
@@ -95,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_journal_is_judged_by_the_sequence_it_builds_on() {
-        let flight = Pending::commit(Sequence(8), [1; 16], Lsn(50), &Moved::new());
+        let flight = Pending::commit(Sequence(8), [1; 16], Lsn(50), &Moved::new(), vec![[5; 32]]);
         let commit = flight.commit.clone().unwrap();
         let settled = Pending::settled(Sequence(8));
         let cases = [
