@@ -22,3 +22,8 @@ pub use api::{
     RegistrationHolder,
 };
 pub use genesis::{GenesisConfig, GenesisNode};
+
+mod execute;
+mod moves;
+mod packages;
+mod store;
