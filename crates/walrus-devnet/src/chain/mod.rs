@@ -24,6 +24,10 @@ pub use api::{
 pub use genesis::{GenesisConfig, GenesisNode};
 
 mod execute;
+mod executor;
+mod faucet;
+mod founding;
+mod grpc;
 mod moves;
 mod packages;
 mod store;

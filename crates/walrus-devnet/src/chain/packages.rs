@@ -163,10 +163,7 @@ impl Packages {
         let mut packages = BTreeMap::new();
         for pkg in Pkg::ALL {
             let id = ids.of(pkg);
-            packages.insert(
-                id,
-                Package { id, modules: Vec::new(), datatypes: Vec::new(), functions: Vec::new() },
-            );
+            packages.insert(id, Package { id, modules: Vec::new(), datatypes: Vec::new(), functions: Vec::new() });
         }
         for (pkg, text) in declarations {
             let package = packages.get_mut(&ids.of(*pkg)).ok_or("package without an address")?;

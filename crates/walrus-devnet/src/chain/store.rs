@@ -286,12 +286,7 @@ impl Batch {
         found.map(|bytes| decode("blobs", bytes.value())).transpose()
     }
 
-    pub(crate) fn put_blob(
-        &self,
-        blob_id: &[u8; 32],
-        object: &Address,
-        record: &BlobRecord,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn put_blob(&self, blob_id: &[u8; 32], object: &Address, record: &BlobRecord) -> Result<(), StoreError> {
         let bytes = encode("blobs", record)?;
         let mut table = self.txn.open_table(BLOBS).map_err(db)?;
         table.insert(blob_key(blob_id, object).as_slice(), bytes.as_slice()).map_err(db)?;

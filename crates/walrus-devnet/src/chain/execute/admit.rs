@@ -180,10 +180,10 @@ fn check_expiration(context: &Context<'_>, transaction: &Transaction) -> Result<
     if chain.is_some_and(|chain| *chain != context.chain_id) {
         return invalid("the transaction is for another chain");
     }
-    let early = min_epoch.is_some_and(|min| context.epoch < min)
-        || min_time.is_some_and(|min| context.timestamp_ms < min);
-    let late = max_epoch.is_some_and(|max| context.epoch > max)
-        || max_time.is_some_and(|max| context.timestamp_ms > max);
+    let early =
+        min_epoch.is_some_and(|min| context.epoch < min) || min_time.is_some_and(|min| context.timestamp_ms < min);
+    let late =
+        max_epoch.is_some_and(|max| context.epoch > max) || max_time.is_some_and(|max| context.timestamp_ms > max);
     if early || late {
         return invalid(if late { "Transaction Expired" } else { "the transaction is not valid yet" });
     }
@@ -223,10 +223,7 @@ fn admit_input(
         }
         sui_sdk_types::Input::Shared(shared) => {
             let id = shared.object_id();
-            let object = context
-                .source
-                .object(&id)?
-                .ok_or_else(|| inputs_invalid(format!("Object {id} not found")))?;
+            let object = context.source.object(&id)?.ok_or_else(|| inputs_invalid(format!("Object {id} not found")))?;
             let owner = *object.owner();
             if owner != Owner::Shared(shared.version()) {
                 return Err(inputs_invalid(format!(
@@ -252,8 +249,7 @@ fn admit_input(
 /// An owned or immutable object at exactly the version and digest of the reference.
 fn lookup(context: &Context<'_>, reference: &ObjectReference) -> Result<Object, Refused> {
     let id = reference.object_id();
-    let object =
-        context.source.object(id)?.ok_or_else(|| inputs_invalid(format!("Object {id} not found")))?;
+    let object = context.source.object(id)?.ok_or_else(|| inputs_invalid(format!("Object {id} not found")))?;
     if object.version() != reference.version() {
         return Err(inputs_invalid(format!(
             "Object {id} version {} is not available for consumption, current version: {}",

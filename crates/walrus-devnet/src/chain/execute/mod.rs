@@ -81,8 +81,9 @@ pub(crate) struct Executed {
 /// The commands of a transaction that this chain can execute.
 pub(crate) fn program(transaction: &Transaction) -> Option<&ProgrammableTransaction> {
     match &transaction.kind {
-        TransactionKind::ProgrammableTransaction(program)
-        | TransactionKind::ProgrammableSystemTransaction(program) => Some(program),
+        TransactionKind::ProgrammableTransaction(program) | TransactionKind::ProgrammableSystemTransaction(program) => {
+            Some(program)
+        }
         _ => None,
     }
 }
@@ -93,23 +94,11 @@ pub(crate) fn execute(context: &Context<'_>, transaction: &Transaction, mode: Mo
     run(context, transaction, &admitted, mode)
 }
 
-fn run(
-    context: &Context<'_>,
-    transaction: &Transaction,
-    admitted: &Admitted,
-    mode: Mode,
-) -> Result<Executed, Refused> {
+fn run(context: &Context<'_>, transaction: &Transaction, admitted: &Admitted, mode: Mode) -> Result<Executed, Refused> {
     let digest = transaction.digest();
     let session = || {
         let privileged = mode == Mode::System;
-        Session::new(
-            context.source,
-            context.packages,
-            digest,
-            transaction.sender,
-            context.timestamp_ms,
-            privileged,
-        )
+        Session::new(context.source, context.packages, digest, transaction.sender, context.timestamp_ms, privileged)
     };
     let mut machine = Machine {
         session: session(),
@@ -144,8 +133,7 @@ fn run(
     for object in admitted.mutable() {
         session.slot(object.object_id())?;
     }
-    let settled =
-        settle::settle(context, transaction, admitted, session.finish(), status, commands.len())?;
+    let settled = settle::settle(context, transaction, admitted, session.finish(), status, commands.len())?;
     settled.map_err(|error| Refused::Invalid(format!("cannot charge gas: {error:?}")))
 }
 
@@ -184,10 +172,7 @@ fn load(
             machine.session.delete_id(rest.object_id());
         }
         machine.gas = Location {
-            value: Some(Value::object(
-                sui_sdk_types::StructTag::gas_coin(),
-                bcs::to_bytes(&coin).unwrap_or_default(),
-            )),
+            value: Some(Value::object(sui_sdk_types::StructTag::gas_coin(), bcs::to_bytes(&coin).unwrap_or_default())),
             origin: Origin::Gas(*first.owner()),
         };
     }

@@ -166,9 +166,7 @@ impl Machine<'_> {
                 .get_mut(usize::from(result))
                 .ok_or_else(|| argument(index, CommandArgumentError::IndexOutOfBounds { index: result }))?
                 .get_mut(usize::from(subresult))
-                .ok_or_else(|| {
-                    argument(index, CommandArgumentError::SecondaryIndexOutOfBounds { result, subresult })
-                }),
+                .ok_or_else(|| argument(index, CommandArgumentError::SecondaryIndexOutOfBounds { result, subresult })),
         }
     }
 
@@ -251,10 +249,8 @@ impl Machine<'_> {
             let amount = self.take(index + 1, *amount, false)?;
             let bytes = Self::typed(index + 1, amount, &TypeTag::U64)?;
             let amount: u64 = bcs::from_bytes(&bytes).map_err(|_| broken())?;
-            coin.balance = coin
-                .balance
-                .checked_sub(amount)
-                .ok_or(Failure::Execution(ExecutionError::InsufficientCoinBalance))?;
+            coin.balance =
+                coin.balance.checked_sub(amount).ok_or(Failure::Execution(ExecutionError::InsufficientCoinBalance))?;
             let part = Coin { id: self.session.new_id(), balance: amount };
             parts.push((ty.clone(), to_bytes(&part)?));
         }
@@ -270,8 +266,7 @@ impl Machine<'_> {
                 return Err(argument(index + 1, CommandArgumentError::CannotMoveBorrowedValue));
             }
             let value = self.take(index + 1, *source, false)?;
-            let merged: Coin =
-                bcs::from_bytes(&Self::typed(index + 1, value, &ty)?).map_err(|_| broken())?;
+            let merged: Coin = bcs::from_bytes(&Self::typed(index + 1, value, &ty)?).map_err(|_| broken())?;
             coin.balance = coin
                 .balance
                 .checked_add(merged.balance)
@@ -302,11 +297,7 @@ impl Machine<'_> {
         Ok(Vec::new())
     }
 
-    fn make_vector(
-        &mut self,
-        ty: Option<&TypeTag>,
-        elements: &[Argument],
-    ) -> Outcome<Vec<(TypeTag, Vec<u8>)>> {
+    fn make_vector(&mut self, ty: Option<&TypeTag>, elements: &[Argument]) -> Outcome<Vec<(TypeTag, Vec<u8>)>> {
         let mut item = ty.cloned();
         let mut bytes = Vec::new();
         let count = u32::try_from(elements.len()).map_err(|_| broken())?;
@@ -350,8 +341,7 @@ impl Machine<'_> {
         for (index, ((passing, ty), arg)) in params.iter().zip(&call.arguments).enumerate() {
             let ty = ty.fill(&call.type_arguments).ok_or_else(broken)?;
             let clashes = |(other, (theirs, _)): (&Argument, &&(Passing, _))| {
-                same_place(*other, *arg)
-                    && (*passing == Passing::RefMut || *theirs == Passing::RefMut)
+                same_place(*other, *arg) && (*passing == Passing::RefMut || *theirs == Passing::RefMut)
             };
             if call.arguments.iter().zip(&params).take(index).any(clashes) {
                 return Err(argument(index, CommandArgumentError::CannotMoveBorrowedValue));
@@ -365,8 +355,7 @@ impl Machine<'_> {
             types.push(ty);
         }
         self.session.caller = (call.package, call.module.clone());
-        let mut native =
-            Call { session: &mut self.session, targs: &call.type_arguments, args, returns: Vec::new() };
+        let mut native = Call { session: &mut self.session, targs: &call.type_arguments, args, returns: Vec::new() };
         (function.native)(&mut native)?;
         let Call { args, returns, .. } = native;
         let mut mutated = Vec::new();
@@ -398,8 +387,7 @@ impl Machine<'_> {
                 let type_argument = u16::try_from(index).unwrap_or(u16::MAX);
                 Failure::Execution(ExecutionError::TypeArgumentError { type_argument, kind })
             };
-            let has =
-                self.session.packages.abilities(ty).ok_or_else(|| error(TypeArgumentError::TypeNotFound))?;
+            let has = self.session.packages.abilities(ty).ok_or_else(|| error(TypeArgumentError::TypeNotFound))?;
             let fits = (!constraint.copy || has.copy)
                 && (!constraint.drop || has.drop)
                 && (!constraint.store || has.store)

@@ -169,12 +169,7 @@ impl<'a> Session<'a> {
 
     /// A struct tag of one of the packages.
     pub(crate) fn tag(&self, pkg: Pkg, module: &'static str, name: &'static str, args: Vec<TypeTag>) -> StructTag {
-        StructTag::new(
-            self.packages.ids.of(pkg),
-            Identifier::from_static(module),
-            Identifier::from_static(name),
-            args,
-        )
+        StructTag::new(self.packages.ids.of(pkg), Identifier::from_static(module), Identifier::from_static(name), args)
     }
 
     /// A Walrus type without parameters.
@@ -292,12 +287,7 @@ impl<'a> Session<'a> {
     }
 
     /// Takes the child object out of a dynamic object field. It has no owner until it is placed or its id deleted.
-    pub(crate) fn remove_object_field(
-        &mut self,
-        parent: Address,
-        name: &TypeTag,
-        key: &[u8],
-    ) -> Outcome<Option<Live>> {
+    pub(crate) fn remove_object_field(&mut self, parent: Address, name: &TypeTag, key: &[u8]) -> Outcome<Option<Live>> {
         let wrapper = self.wrapper(name);
         let Some(child) = self.field::<Address>(parent, &wrapper, key)? else { return Ok(None) };
         self.remove_field(parent, &wrapper, key)?;

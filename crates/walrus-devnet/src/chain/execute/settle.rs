@@ -219,16 +219,7 @@ pub(crate) fn settle(
         .filter(|(_, amount)| *amount != 0)
         .map(|((address, coin_type), amount)| BalanceChange { address, coin_type, amount })
         .collect();
-    Ok(Ok(Executed {
-        digest,
-        effects,
-        events,
-        written,
-        removed,
-        balance_changes,
-        object_types,
-        outputs: Vec::new(),
-    }))
+    Ok(Ok(Executed { digest, effects, events, written, removed, balance_changes, object_types, outputs: Vec::new() }))
 }
 
 fn coin_balance(slot: Option<&Slot>) -> u64 {

@@ -125,17 +125,13 @@ fn split_by_size(call: &mut Call<'_, '_>) -> Outcome<()> {
     let size: u64 = call.arg(1)?;
     let rest = storage.storage_size.checked_sub(size);
     ensure(rest.is_some(), RESOURCE, resource::INCOMPATIBLE_AMOUNT)?;
-    let part =
-        Storage { id: call.session.new_id(), storage_size: rest.unwrap_or_default(), ..storage };
+    let part = Storage { id: call.session.new_id(), storage_size: rest.unwrap_or_default(), ..storage };
     storage.storage_size = size;
     call.set(0, &storage)?;
     call.ret(&part)
 }
 
-fn fuse(
-    call: &mut Call<'_, '_>,
-    rule: impl Fn(&mut Storage, &Storage) -> Outcome<()>,
-) -> Outcome<()> {
+fn fuse(call: &mut Call<'_, '_>, rule: impl Fn(&mut Storage, &Storage) -> Outcome<()>) -> Outcome<()> {
     let mut storage: Storage = call.arg(0)?;
     let other: Storage = call.arg(1)?;
     rule(&mut storage, &other)?;
@@ -268,12 +264,7 @@ pub(super) fn check_extendable(blob: &Blob, epoch: u32) -> Outcome<()> {
 }
 
 /// `blob::extend_with_resource`.
-pub(super) fn extend_with(
-    session: &mut Session<'_>,
-    blob: &mut Blob,
-    extension: &Storage,
-    epoch: u32,
-) -> Outcome<()> {
+pub(super) fn extend_with(session: &mut Session<'_>, blob: &mut Blob, extension: &Storage, epoch: u32) -> Outcome<()> {
     check_extendable(blob, epoch)?;
     ensure(extension.end_epoch > blob.storage.end_epoch, BLOB, code::RESOURCE_BOUNDS)?;
     fuse_periods(&mut blob.storage, extension)?;

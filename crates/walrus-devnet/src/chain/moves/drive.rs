@@ -97,10 +97,7 @@ fn emit(call: &mut Call<'_, '_>, event: &Event) -> Outcome<()> {
 }
 
 /// A rule on the Drive in argument 0 that ends with an event.
-fn change(
-    call: &mut Call<'_, '_>,
-    rule: impl FnOnce(&mut Drive) -> Result<Event, rules::Abort>,
-) -> Outcome<()> {
+fn change(call: &mut Call<'_, '_>, rule: impl FnOnce(&mut Drive) -> Result<Event, rules::Abort>) -> Outcome<()> {
     let mut drive: Drive = call.arg(0)?;
     let event = ruled(rule(&mut drive))?;
     call.set(0, &drive)?;

@@ -13,7 +13,8 @@ mod system;
 use super::execute::{Call, Outcome};
 use super::packages::{PackageIds, Packages, Pkg};
 
-pub(crate) use system::VERSION;
+pub(crate) use framework::treasury_key;
+pub(crate) use system::{VERSION, inner_type as system_inner_type};
 
 /// A Move function.
 pub(crate) type Native = fn(&mut Call<'_, '_>) -> Outcome<()>;

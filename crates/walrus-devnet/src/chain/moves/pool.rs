@@ -72,8 +72,7 @@ pub(super) fn native(name: &str) -> Option<Native> {
 fn pool(call: &mut Call<'_, '_>, index: usize) -> Outcome<(Address, StoragePoolInnerV1)> {
     let pool: StoragePool = call.arg(index)?;
     ensure(pool.version == POOL_VERSION, POOL, code::WRONG_VERSION)?;
-    let inner =
-        call.session.field(pool.id, &TypeTag::U64, &POOL_VERSION.to_le_bytes())?.ok_or_else(broken)?;
+    let inner = call.session.field(pool.id, &TypeTag::U64, &POOL_VERSION.to_le_bytes())?.ok_or_else(broken)?;
     Ok((pool.id, inner))
 }
 
@@ -86,10 +85,7 @@ fn available(pool: &StoragePoolInnerV1) -> u64 {
     pool.storage.storage_size.saturating_sub(pool.used_encoded_bytes)
 }
 
-fn read<T: serde::Serialize>(
-    call: &mut Call<'_, '_>,
-    get: impl Fn(&StoragePoolInnerV1) -> T,
-) -> Outcome<()> {
+fn read<T: serde::Serialize>(call: &mut Call<'_, '_>, get: impl Fn(&StoragePoolInnerV1) -> T) -> Outcome<()> {
     let (_, inner) = pool(call, 0)?;
     call.ret(&get(&inner))
 }

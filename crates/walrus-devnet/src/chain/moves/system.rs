@@ -2,9 +2,9 @@
 
 use walrus_client::wire::abort::{self, messages, system as system_code, system_state_inner as code};
 use walrus_client::wire::chain::{
-    Blob, Coin, DenyListBlobDeleted, DenyListUpdate, EventBlob, EventBlobAttestation, FutureAccounting,
-    InvalidBlobId, ObjectId, ProtocolVersionUpdated, RegisterDenyListUpdate, SharedBlob, Storage, StorageNodeCap,
-    System, SystemStateInnerV1, U256, VecMap, extended_field_id, units,
+    Blob, Coin, DenyListBlobDeleted, DenyListUpdate, EventBlob, EventBlobAttestation, FutureAccounting, InvalidBlobId,
+    ObjectId, ProtocolVersionUpdated, RegisterDenyListUpdate, SharedBlob, Storage, StorageNodeCap, System,
+    SystemStateInnerV1, U256, VecMap, extended_field_id, units,
 };
 use walrus_client::wire::message::{
     MESSAGE_APP, MESSAGE_VERSION, MessageType, Persistence, RawMessage, StorageConfirmation, Threshold,
@@ -64,10 +64,7 @@ pub(super) fn save(call: &mut Call<'_, '_>, index: usize, inner: &SystemStateInn
     call.session.set_field(system.id, &TypeTag::U64, &VERSION.to_le_bytes(), value_type, inner)
 }
 
-fn read<T: serde::Serialize>(
-    call: &mut Call<'_, '_>,
-    get: impl Fn(&SystemStateInnerV1) -> T,
-) -> Outcome<()> {
+fn read<T: serde::Serialize>(call: &mut Call<'_, '_>, get: impl Fn(&SystemStateInnerV1) -> T) -> Outcome<()> {
     let inner = inner(call, 0)?;
     call.ret(&get(&inner))
 }
@@ -147,12 +144,7 @@ fn storage_unpaid(
     ensure(size > 0, INNER, code::INVALID_RESOURCE_SIZE)?;
     account(inner, size, from, to, check_capacity)?;
     let now = inner.committee.epoch;
-    Ok(Storage {
-        id: session.new_id(),
-        start_epoch: plus(now, from)?,
-        end_epoch: plus(now, to)?,
-        storage_size: size,
-    })
+    Ok(Storage { id: session.new_id(), start_epoch: plus(now, from)?, end_epoch: plus(now, to)?, storage_size: size })
 }
 
 /// `reserve_space` for `epochs` epochs from now, paid by `coin`.
@@ -380,8 +372,7 @@ fn certify_event_blob(call: &mut Call<'_, '_>) -> Outcome<()> {
         let settled = latest.is_some_and(|latest| last.checkpoint_sequence_num <= latest);
         ensure(older || settled, INNER, code::INCORRECT_ATTESTATION)?;
     }
-    cap.last_event_blob_attestation =
-        Some(EventBlobAttestation { checkpoint_sequence_num: checkpoint, epoch });
+    cap.last_event_blob_attestation = Some(EventBlobAttestation { checkpoint_sequence_num: checkpoint, epoch });
     call.set(1, &cap)?;
     if latest.is_some_and(|latest| latest >= checkpoint) {
         return Ok(());
@@ -415,8 +406,7 @@ fn register_deny_list_update(call: &mut Call<'_, '_>) -> Outcome<()> {
     let sequence_number: u64 = call.arg(3)?;
     check_member(&inner, &cap.node_id)?;
     ensure(sequence_number > cap.deny_list_sequence, INNER, code::INCORRECT_DENY_LIST_SEQUENCE)?;
-    let event =
-        RegisterDenyListUpdate { epoch: inner.committee.epoch, root, sequence_number, node_id: cap.node_id };
+    let event = RegisterDenyListUpdate { epoch: inner.committee.epoch, root, sequence_number, node_id: cap.node_id };
     call.session.walrus_event("RegisterDenyListUpdate", &event)
 }
 
@@ -453,23 +443,14 @@ fn vec_map_type(session: &Session<'_>) -> TypeTag {
 }
 
 /// The deny list sizes by node.
-pub(super) fn deny_list_sizes(
-    session: &mut Session<'_>,
-    inner: &SystemStateInnerV1,
-) -> Outcome<VecMap<ObjectId, u64>> {
+pub(super) fn deny_list_sizes(session: &mut Session<'_>, inner: &SystemStateInnerV1) -> Outcome<VecMap<ObjectId, u64>> {
     extended(session, inner.deny_list_sizes.id)
 }
 
 /// Reads the value of an `ExtendedField`.
-pub(super) fn extended<T: serde::de::DeserializeOwned>(
-    session: &mut Session<'_>,
-    field: ObjectId,
-) -> Outcome<T> {
+pub(super) fn extended<T: serde::de::DeserializeOwned>(session: &mut Session<'_>, field: ObjectId) -> Outcome<T> {
     let key: TypeTag = session.walrus("extended_field", "Key").into();
-    debug_assert_eq!(
-        extended_field_id(&field, session.packages.ids.walrus),
-        field.derive_dynamic_child_id(&key, &[0])
-    );
+    debug_assert_eq!(extended_field_id(&field, session.packages.ids.walrus), field.derive_dynamic_child_id(&key, &[0]));
     session.field(field, &key, &[0])?.ok_or_else(broken)
 }
 
