@@ -14,8 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use walrus_client::wire::bls::BlsPublicKey;
 use walrus_client::wire::chain::{
-    Committee, EpochState, StakingInnerV1, StakingPool, StoragePoolInnerV1, dynamic_object_field_id,
-    versioned_field_id,
+    Committee, EpochState, StakingInnerV1, StakingPool, StoragePoolInnerV1, dynamic_object_field_id, versioned_field_id,
 };
 
 use super::execute::{CLOCK, Refused};
@@ -445,8 +444,7 @@ impl Chain {
     pub async fn begin_epoch(&self) -> Result<u32, ChainError> {
         let state = self.staking(&self.snapshot()?)?.epoch_state;
         if matches!(state, EpochState::EpochChangeDone(_)) {
-            self.staking_call("voting_end", |program, source| Ok(vec![program.shared(source, CLOCK, false)?]))
-                .await?;
+            self.staking_call("voting_end", |program, source| Ok(vec![program.shared(source, CLOCK, false)?])).await?;
         }
         let (system, treasury) = (self.inner.rules.ids.system, self.inner.rules.ids.treasury);
         self.staking_call("initiate_epoch_change_v2", move |program, source| {
@@ -504,9 +502,8 @@ impl Chain {
             return Ok(());
         }
         if matches!(staking.epoch_state, EpochState::EpochChangeDone(_)) {
-            let clock = |program: &mut Program, source: &dyn ObjectSource| {
-                Ok(vec![program.shared(source, CLOCK, false)?])
-            };
+            let clock =
+                |program: &mut Program, source: &dyn ObjectSource| Ok(vec![program.shared(source, CLOCK, false)?]);
             return self.staking_call("voting_end", clock).await.map(|_| ());
         }
         if staking.next_committee.as_ref() == Some(&staking.committee) {
@@ -558,9 +555,7 @@ impl Chain {
         })?;
         match stored.effects.status() {
             ExecutionStatus::Success => Ok(stored),
-            ExecutionStatus::Failure { error, .. } => {
-                Err(ChainError::Refused { call, reason: format!("{error:?}") })
-            }
+            ExecutionStatus::Failure { error, .. } => Err(ChainError::Refused { call, reason: format!("{error:?}") }),
         }
     }
 

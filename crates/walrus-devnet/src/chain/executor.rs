@@ -15,8 +15,8 @@ use sui_sdk_types::{
 };
 use tokio::sync::{oneshot, watch};
 use walrus_client::wire::chain::{
-    BlobCertified, BlobDeleted, BlobRegistered, Clock, PooledBlobCertified, PooledBlobDeleted,
-    PooledBlobRegistered, StakingInnerV1, versioned_field_id,
+    BlobCertified, BlobDeleted, BlobRegistered, Clock, PooledBlobCertified, PooledBlobDeleted, PooledBlobRegistered,
+    StakingInnerV1, versioned_field_id,
 };
 
 use super::execute::{CLOCK, Context, Executed, Mode, Refused, check_signatures, execute};
@@ -37,8 +37,15 @@ pub(crate) type Build = Box<dyn FnOnce(&dyn ObjectSource) -> Result<Programmable
 pub(crate) type Answer = Result<StoredTransaction, Refused>;
 
 pub(crate) enum Job {
-    User { transaction: Box<Transaction>, signatures: Vec<UserSignature>, reply: oneshot::Sender<Answer> },
-    System { build: Build, reply: oneshot::Sender<Answer> },
+    User {
+        transaction: Box<Transaction>,
+        signatures: Vec<UserSignature>,
+        reply: oneshot::Sender<Answer>,
+    },
+    System {
+        build: Build,
+        reply: oneshot::Sender<Answer>,
+    },
     /// An empty checkpoint, for subscribers who would otherwise hear nothing.
     Heartbeat,
 }

@@ -13,9 +13,9 @@ use walrus_client::wire::bls::{BlsPublicKey, BlsSignature};
 use walrus_client::wire::chain::{
     ActiveSet, ActiveSetEntry, Authorized, BlsCommittee, BlsCommitteeMember, Clock, Coin, Committee, Element,
     EpochState, EventBlobCertificationState, Exchange, ExchangeRate, ExtendedField, FutureAccounting,
-    FutureAccountingRingBuffer, NodeMetadata, ObjectId, PendingValues, PoolExchangeRate, PoolState,
-    ProtectedTreasury, StakedWal, StakedWalState, Staking, StakingInnerV1, StakingPool, StorageNodeCap,
-    StorageNodeInfo, System, SystemStateInnerV1, Table, TreasuryCap, U256, VecMap, VotingParams,
+    FutureAccountingRingBuffer, NodeMetadata, ObjectId, PendingValues, PoolExchangeRate, PoolState, ProtectedTreasury,
+    StakedWal, StakedWalState, Staking, StakingInnerV1, StakingPool, StorageNodeCap, StorageNodeInfo, System,
+    SystemStateInnerV1, Table, TreasuryCap, U256, VecMap, VotingParams,
 };
 use walrus_client::wire::message::{Threshold, proof_of_possession_message};
 
@@ -113,9 +113,7 @@ fn check(config: &GenesisConfig) -> Result<(), ChainError> {
         let key = BlsPublicKey::from_compressed(&node.bls_public_key);
         let proof = BlsSignature::from_bytes(&node.proof_of_possession);
         let holds = match (key, proof) {
-            (Ok(key), Ok(proof)) => {
-                key.verify(&proof_of_possession_message(0, &node.operator, &key), &proof).is_ok()
-            }
+            (Ok(key), Ok(proof)) => key.verify(&proof_of_possession_message(0, &node.operator, &key), &proof).is_ok(),
             _ => false,
         };
         if !holds {
@@ -133,8 +131,7 @@ pub(crate) fn found(config: &GenesisConfig, seed: [u8; 32], now_ms: u64) -> Resu
     hasher.update(seed);
     let digest = hasher.finalize();
     let package = |index: u64| Address::derive_id(digest, u64::MAX - index);
-    let package_ids =
-        PackageIds { walrus: package(0), wal: package(1), exchange: package(2), drive: package(3) };
+    let package_ids = PackageIds { walrus: package(0), wal: package(1), exchange: package(2), drive: package(3) };
     let packages = moves::packages(package_ids).map_err(ChainError::Genesis)?;
     let mut session = Session::new(&Nothing, &packages, digest, Address::ZERO, now_ms, true);
     let ids = Founder { config, session: &mut session, now_ms }.found(digest).map_err(failed)?;
@@ -200,12 +197,7 @@ impl Founder<'_, '_> {
         self.session.place(Owner::Shared(0), tag, contents)
     }
 
-    fn give<T: serde::Serialize>(
-        &mut self,
-        owner: Address,
-        tag: StructTag,
-        value: &T,
-    ) -> Result<Address, Failure> {
+    fn give<T: serde::Serialize>(&mut self, owner: Address, tag: StructTag, value: &T) -> Result<Address, Failure> {
         let contents = to_bytes(value)?;
         self.session.place(Owner::Address(owner), tag, contents)
     }
@@ -218,11 +210,7 @@ impl Founder<'_, '_> {
         Table { id: self.session.new_id(), size: size as u64 }
     }
 
-    fn extended<T: serde::Serialize>(
-        &mut self,
-        value_type: TypeTag,
-        value: &T,
-    ) -> Result<ExtendedField, Failure> {
+    fn extended<T: serde::Serialize>(&mut self, value_type: TypeTag, value: &T) -> Result<ExtendedField, Failure> {
         let id = self.session.new_id();
         let key: TypeTag = self.session.walrus("extended_field", "Key").into();
         self.session.set_field(id, &key, &[0], value_type, value)?;
@@ -301,8 +289,7 @@ impl Founder<'_, '_> {
         let mut keys = Vec::new();
         let mut members = Vec::new();
         for (node_id, node) in nodes {
-            let key = BlsPublicKey::from_compressed(&node.bls_public_key)
-                .map_err(|_| super::execute::broken())?;
+            let key = BlsPublicKey::from_compressed(&node.bls_public_key).map_err(|_| super::execute::broken())?;
             keys.push(key);
             members.push(BlsCommitteeMember {
                 public_key: key.to_uncompressed(),
@@ -420,10 +407,7 @@ impl Founder<'_, '_> {
         Ok(cap_id)
     }
 
-    fn staking(
-        &mut self,
-        nodes: &[(ObjectId, &GenesisNode)],
-    ) -> Result<(Address, Vec<(Address, Address)>), Failure> {
+    fn staking(&mut self, nodes: &[(ObjectId, &GenesisNode)]) -> Result<(Address, Vec<(Address, Address)>), Failure> {
         let pools = self.table(nodes.len());
         let mut caps = Vec::new();
         let mut committee = Committee::default();
@@ -444,8 +428,7 @@ impl Founder<'_, '_> {
         let keys_type = self.vec_map(element);
         let mut next_keys: VecMap<ObjectId, Element<96>> = VecMap::default();
         for (node_id, node) in nodes {
-            let key = BlsPublicKey::from_compressed(&node.bls_public_key)
-                .map_err(|_| super::execute::broken())?;
+            let key = BlsPublicKey::from_compressed(&node.bls_public_key).map_err(|_| super::execute::broken())?;
             next_keys.contents.push((*node_id, key.to_uncompressed()));
         }
         let inner = StakingInnerV1 {

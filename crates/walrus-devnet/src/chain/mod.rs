@@ -31,3 +31,6 @@ mod grpc;
 mod moves;
 mod packages;
 mod store;
+
+#[cfg(test)]
+mod tests;

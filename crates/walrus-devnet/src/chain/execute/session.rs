@@ -77,8 +77,10 @@ pub(crate) struct Session<'a> {
     pub(crate) packages: &'a Packages,
     pub(crate) digest: Digest,
     pub(crate) sender: Address,
+    #[expect(dead_code, reason = "the epoch machine reads it")]
     pub(crate) timestamp_ms: u64,
     /// A transaction of the chain itself: time conditions and the authority of capabilities do not bind it.
+    #[expect(dead_code, reason = "the epoch machine reads it")]
     pub(crate) privileged: bool,
     /// Package and module of the Move call that runs, for events.
     pub(crate) caller: (Address, Identifier),

@@ -27,13 +27,9 @@ fn outputs(outputs: Vec<CommandOutput>) -> Vec<proto::CommandResult> {
         .into_iter()
         .map(|output| {
             let mut result = proto::CommandResult::default();
-            result.return_values =
-                output.returned.into_iter().map(|(ty, bytes)| value(None, ty, bytes)).collect();
-            result.mutated_by_ref = output
-                .mutated
-                .into_iter()
-                .map(|(argument, ty, bytes)| value(Some(argument), ty, bytes))
-                .collect();
+            result.return_values = output.returned.into_iter().map(|(ty, bytes)| value(None, ty, bytes)).collect();
+            result.mutated_by_ref =
+                output.mutated.into_iter().map(|(argument, ty, bytes)| value(Some(argument), ty, bytes)).collect();
             result
         })
         .collect()
@@ -87,8 +83,7 @@ impl TransactionExecutionService for Service {
     ) -> Result<Response<proto::SimulateTransactionResponse>, Status> {
         let mut request = request.into_inner();
         let mask = mask::<proto::SimulateTransactionResponse>(request.read_mask.take(), "*")?;
-        let message =
-            request.transaction.as_ref().ok_or_else(|| Status::invalid_argument("missing transaction"))?;
+        let message = request.transaction.as_ref().ok_or_else(|| Status::invalid_argument("missing transaction"))?;
         let unchecked = request.checks() == TransactionChecks::Disabled;
         let snapshot = self.chain.snapshot()?;
         let rules = self.chain.rules();

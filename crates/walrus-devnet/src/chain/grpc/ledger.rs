@@ -34,8 +34,7 @@ fn one_object(
     mask: &FieldMaskTree,
 ) -> Result<proto::Object, Status> {
     let id = address("object_id", request.object_id.as_deref())?;
-    let found =
-        snapshot.object(&id)?.ok_or_else(|| Status::not_found(format!("Object {id} not found")))?;
+    let found = snapshot.object(&id)?.ok_or_else(|| Status::not_found(format!("Object {id} not found")))?;
     match request.version {
         Some(version) if version != found.version() => {
             Err(Status::not_found(format!("Object {id} not found with version {version}")))
@@ -56,12 +55,8 @@ pub(super) fn executed(stored: &StoredTransaction) -> proto::ExecutedTransaction
     let mut message = proto::ExecutedTransaction::default();
     message.digest = Some(stored.transaction.digest().to_string());
     message.transaction = Some(stored.transaction.clone().into());
-    message.signatures = stored
-        .signatures
-        .iter()
-        .filter_map(|bytes| UserSignature::from_bytes(bytes).ok())
-        .map(Into::into)
-        .collect();
+    message.signatures =
+        stored.signatures.iter().filter_map(|bytes| UserSignature::from_bytes(bytes).ok()).map(Into::into).collect();
     message.effects = Some(effects(&stored.effects, &stored.object_types));
     message.events = Some(sui_sdk_types::TransactionEvents(stored.events.clone()).into());
     message.checkpoint = Some(stored.checkpoint);
@@ -197,12 +192,8 @@ impl LedgerService for Service {
         for wanted in &request.digests {
             let digest = digest(Some(wanted))?;
             let outcome = match snapshot.transaction(&digest)? {
-                Some(stored) => {
-                    Outcome::Transaction(proto::ExecutedTransaction::merge_from(&executed(&stored), &mask))
-                }
-                None => {
-                    Outcome::Error(rpc_status(&Status::not_found(format!("Transaction {digest} not found"))))
-                }
+                Some(stored) => Outcome::Transaction(proto::ExecutedTransaction::merge_from(&executed(&stored), &mask)),
+                None => Outcome::Error(rpc_status(&Status::not_found(format!("Transaction {digest} not found")))),
             };
             let mut result = proto::GetTransactionResult::default();
             result.result = Some(outcome);

@@ -60,9 +60,7 @@ pub(crate) async fn serve(
         .add_service(SubscriptionServiceServer::new(service).max_decoding_message_size(MAX_REQUEST))
         .into_axum_router()
         .layer(GrpcWebLayer::new());
-    let router = super::faucet::routes(chain.clone())
-        .merge(grpc)
-        .layer(from_fn_with_state(chain.clone(), headers));
+    let router = super::faucet::routes(chain.clone()).merge(grpc).layer(from_fn_with_state(chain.clone(), headers));
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let ticking = tokio::spawn(tick(chain, stopped.clone()));
     let mut until = stopped;
@@ -158,8 +156,7 @@ fn timestamp(ms: u64) -> Timestamp {
 /// A caller's field mask, or the default of the method.
 fn mask<M: MessageFields>(mask: Option<FieldMask>, default: &str) -> Result<FieldMaskTree, Status> {
     let mask = mask.unwrap_or_else(|| <FieldMask as FieldMaskUtil>::from_str(default));
-    mask.validate::<M>()
-        .map_err(|path| Status::invalid_argument(format!("invalid read_mask path: {path}")))?;
+    mask.validate::<M>().map_err(|path| Status::invalid_argument(format!("invalid read_mask path: {path}")))?;
     Ok(FieldMaskTree::from(mask))
 }
 

@@ -149,11 +149,7 @@ fn described(package: &Package) -> proto::Package {
 impl Service {
     fn package(&self, id: Option<&str>) -> Result<&Package, Status> {
         let id = address("package_id", id)?;
-        self.chain
-            .rules()
-            .packages
-            .package(&id)
-            .ok_or_else(|| Status::not_found(format!("Package {id} not found")))
+        self.chain.rules().packages.package(&id).ok_or_else(|| Status::not_found(format!("Package {id} not found")))
     }
 }
 

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use sui_rpc::proto::sui::rpc::v2 as proto;
 use sui_rpc::proto::sui::rpc::v2::input::InputKind;
 use sui_sdk_types::{
-    Address, Argument, Command, Digest, GasPayment, Input, MoveStruct, Mutability, Object, ObjectData,
-    ObjectReference, Owner, ProgrammableTransaction, SharedInput, StructTag, Transaction, TransactionEffects,
-    TransactionExpiration, TransactionKind,
+    Address, Argument, Command, Digest, GasPayment, Input, MoveStruct, Mutability, Object, ObjectData, ObjectReference,
+    Owner, ProgrammableTransaction, SharedInput, StructTag, Transaction, TransactionEffects, TransactionExpiration,
+    TransactionKind,
 };
 use tonic::Status;
 use walrus_client::wire::chain::Coin;
@@ -272,12 +272,7 @@ pub(super) fn select_gas(
 }
 
 /// The budget that an execution needs, with room for a change of price or state.
-fn measure(
-    transaction: &Transaction,
-    snapshot: &Snapshot,
-    rules: &Rules,
-    now_ms: u64,
-) -> Result<u64, Status> {
+fn measure(transaction: &Transaction, snapshot: &Snapshot, rules: &Rules, now_ms: u64) -> Result<u64, Status> {
     if !transaction.gas_payment.objects.is_empty() {
         let mut total = 0u64;
         for reference in &transaction.gas_payment.objects {
@@ -294,21 +289,12 @@ fn measure(
     measured(transaction, snapshot, rules, now_ms)
 }
 
-fn measured(
-    transaction: &Transaction,
-    snapshot: &Snapshot,
-    rules: &Rules,
-    now_ms: u64,
-) -> Result<u64, Status> {
+fn measured(transaction: &Transaction, snapshot: &Snapshot, rules: &Rules, now_ms: u64) -> Result<u64, Status> {
     let (source, paid) = WithMockCoin::new(snapshot, transaction);
     let executed = execute(&rules.context(&source, now_ms), &paid, Mode::User)?;
     let effects = TransactionEffects::V2(Box::new(executed.effects));
     let gas = effects.gas_summary();
-    let net = gas
-        .computation_cost
-        .saturating_add(gas.storage_cost)
-        .saturating_sub(gas.storage_rebate);
+    let net = gas.computation_cost.saturating_add(gas.storage_cost).saturating_sub(gas.storage_rebate);
     let safety = transaction.gas_payment.price.saturating_mul(1000);
     Ok(gas.computation_cost.max(net).saturating_add(safety).min(MAX_BUDGET))
 }
-

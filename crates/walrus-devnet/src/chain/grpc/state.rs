@@ -220,8 +220,7 @@ fn wal_supply(snapshot: &Snapshot, chain: &crate::chain::api::Chain) -> Result<T
     );
     let field = dynamic_object_field_id(&rules.ids.treasury, &key.into(), &[0]);
     let missing = || Status::internal("the WAL treasury is missing");
-    let child: Address =
-        crate::chain::executor::field_value(snapshot, field, 1)?.ok_or_else(missing)?;
+    let child: Address = crate::chain::executor::field_value(snapshot, field, 1)?.ok_or_else(missing)?;
     let object = snapshot.object(&child)?.ok_or_else(missing)?;
     let contents = object.as_struct().map(|data| data.contents()).ok_or_else(missing)?;
     bcs::from_bytes(contents).map_err(|_| missing())

@@ -1,6 +1,6 @@
 //! `0x2::{coin, balance, transfer, clock}` and `wal::wal`.
 
-use sui_sdk_types::{Address, Owner, StructTag, TypeTag};
+use sui_sdk_types::{Address, Owner, TypeTag};
 use walrus_client::wire::abort;
 use walrus_client::wire::chain::{Clock, Coin, ProtectedTreasury, TreasuryCap};
 
@@ -149,9 +149,4 @@ pub(super) fn burn(session: &mut Session<'_>, treasury: Address, amount: u64) ->
     let mut cap = treasury_cap(session, treasury)?;
     cap.total_supply = pay(cap.total_supply, amount)?;
     session.rewrite(cap.id, &cap)
-}
-
-/// The type `Coin<T>`.
-pub(super) fn coin_tag(coin_type: TypeTag) -> StructTag {
-    StructTag::coin(coin_type)
 }

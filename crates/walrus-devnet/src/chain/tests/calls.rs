@@ -1,0 +1,1 @@
+//! Every call that users make: results, events, money, and each abort that can be reached.
