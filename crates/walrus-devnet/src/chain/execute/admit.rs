@@ -29,7 +29,7 @@ const MAX_ARGUMENTS: usize = 512;
 /// An input that was looked up.
 pub(crate) enum Input {
     Pure(Vec<u8>),
-    Object(Object, Origin),
+    Object(Box<Object>, Origin),
 }
 
 /// A transaction's inputs at the versions that it will run on.
@@ -45,7 +45,7 @@ impl Admitted {
     /// Every object input, the gas coins included.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Object> {
         let inputs = self.inputs.iter().filter_map(|input| match input {
-            Input::Object(object, _) => Some(object),
+            Input::Object(object, _) => Some(object.as_ref()),
             Input::Pure(_) => None,
         });
         inputs.chain(&self.gas)
@@ -54,7 +54,7 @@ impl Admitted {
     /// Inputs that get a new version whatever happens.
     pub(crate) fn mutable(&self) -> impl Iterator<Item = &Object> {
         let inputs = self.inputs.iter().filter_map(|input| match input {
-            Input::Object(object, Origin::Owned(_) | Origin::SharedMut(_)) => Some(object),
+            Input::Object(object, Origin::Owned(_) | Origin::SharedMut(_)) => Some(object.as_ref()),
             _ => None,
         });
         inputs.chain(&self.gas)
@@ -63,7 +63,9 @@ impl Admitted {
     /// Shared inputs that are only read.
     pub(crate) fn read_only_shared(&self) -> impl Iterator<Item = &Object> {
         self.inputs.iter().filter_map(|input| match input {
-            Input::Object(object, Origin::ReadOnly) if matches!(object.owner(), Owner::Shared(_)) => Some(object),
+            Input::Object(object, Origin::ReadOnly) if matches!(object.owner(), Owner::Shared(_)) => {
+                Some(object.as_ref())
+            }
             _ => None,
         })
     }
@@ -205,9 +207,9 @@ fn admit_input(
             let object = lookup(context, reference)?;
             let owner = *object.owner();
             match owner {
-                Owner::Immutable => Ok(Input::Object(object, Origin::ReadOnly)),
+                Owner::Immutable => Ok(Input::Object(Box::new(object), Origin::ReadOnly)),
                 Owner::Address(address) if address == transaction.sender || mode != Mode::User => {
-                    Ok(Input::Object(object, Origin::Owned(owner)))
+                    Ok(Input::Object(Box::new(object), Origin::Owned(owner)))
                 }
                 Owner::Address(address) => Err(inputs_invalid(format!(
                     "object {} is owned by account address {address}, but the sender is {}",
@@ -236,7 +238,7 @@ fn admit_input(
                 return Err(inputs_invalid("the clock cannot be taken mutably"));
             }
             let origin = if mutable { Origin::SharedMut(owner) } else { Origin::ReadOnly };
-            Ok(Input::Object(object, origin))
+            Ok(Input::Object(Box::new(object), origin))
         }
         sui_sdk_types::Input::Receiving(_) => invalid("receiving objects is not supported here"),
         sui_sdk_types::Input::FundsWithdrawal(_) => {

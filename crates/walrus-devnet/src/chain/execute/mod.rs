@@ -182,8 +182,8 @@ fn load(
 /// The status that reports a failure.
 fn status(context: &Context<'_>, failed: Failed) -> Result<ExecutionStatus, Refused> {
     let location = |pkg, module: &str| {
-        let function = failed.function.as_ref().filter(|(_, f)| f.pkg == pkg && &*f.module == module);
-        let called = failed.function.as_ref().filter(|(_, f)| f.pkg == pkg).map(|(package, _)| *package);
+        let function = failed.function.as_deref().filter(|(_, f)| f.pkg == pkg && &*f.module == module);
+        let called = failed.function.as_deref().filter(|(_, f)| f.pkg == pkg).map(|(package, _)| *package);
         Some(MoveLocation {
             package: called.unwrap_or_else(|| context.packages.ids.of(pkg)),
             module: sui_sdk_types::Identifier::new(module).ok()?,
@@ -200,7 +200,7 @@ fn status(context: &Context<'_>, failed: Failed) -> Result<ExecutionStatus, Refu
             None => ExecutionError::InvariantViolation,
         },
         Failure::Arithmetic => {
-            let location = failed.function.as_ref().and_then(|(_, f)| location(f.pkg, &f.module));
+            let location = failed.function.as_deref().and_then(|(_, f)| location(f.pkg, &f.module));
             ExecutionError::MovePrimitiveRuntimeError { location }
         }
     };

@@ -40,7 +40,7 @@ pub(crate) struct Failed {
     pub(crate) error: Failure,
     pub(crate) command: Option<usize>,
     /// The function that ran, for abort locations.
-    pub(crate) function: Option<(Address, Function)>,
+    pub(crate) function: Option<Box<(Address, Function)>>,
 }
 
 /// What a command gave back, for simulation.
@@ -125,7 +125,7 @@ impl Machine<'_> {
         self.leftovers().map_err(|error| Failed { error, command: None, function: None })
     }
 
-    fn command(&mut self, command: &Command, running: &mut Option<(Address, Function)>) -> Outcome<()> {
+    fn command(&mut self, command: &Command, running: &mut Option<Box<(Address, Function)>>) -> Outcome<()> {
         let returned = match command {
             Command::MoveCall(call) => return self.move_call(call, running),
             Command::SplitCoins(split) => self.split(split.coin, &split.amounts)?,
@@ -325,12 +325,12 @@ impl Machine<'_> {
         Ok(vec![(TypeTag::Vector(Box::new(item)), bytes)])
     }
 
-    fn move_call(&mut self, call: &MoveCall, running: &mut Option<(Address, Function)>) -> Outcome<()> {
+    fn move_call(&mut self, call: &MoveCall, running: &mut Option<Box<(Address, Function)>>) -> Outcome<()> {
         let packages = self.session.packages;
         let function = packages
             .function(&call.package, &call.module, &call.function)
             .ok_or(Failure::Execution(ExecutionError::FunctionNotFound))?;
-        *running = Some((call.package, function.clone()));
+        *running = Some(Box::new((call.package, function.clone())));
         self.check_type_arguments(call, function)?;
         let params: Vec<_> = function.passed().collect();
         if params.len() != call.arguments.len() {

@@ -128,7 +128,7 @@ impl StateService for Service {
         let request = request.into_inner();
         let owner = address("owner", request.owner.as_deref())?;
         let coin_type = coin_type(request.coin_type())?.to_string();
-        let sums = balances(&*Box::new(self.chain.snapshot()?), owner)?;
+        let sums = balances(&self.chain.snapshot()?, owner)?;
         let amount = sums.get(&coin_type).copied().unwrap_or(0);
         let mut response = proto::GetBalanceResponse::default();
         response.balance = Some(balance(coin_type, amount));
