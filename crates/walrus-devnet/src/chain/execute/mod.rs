@@ -126,7 +126,7 @@ fn run(context: &Context<'_>, transaction: &Transaction, admitted: &Admitted, mo
                 Err(error) => Failed { error: Failure::Execution(error), command: None, function: None },
             }
         }
-        Err(failed) => failed,
+        Err(failed) => *failed,
     };
     let status = status(context, failed)?;
     let mut session = session();

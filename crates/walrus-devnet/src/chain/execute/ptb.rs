@@ -116,13 +116,13 @@ impl Call<'_, '_> {
 
 impl Machine<'_> {
     /// Runs the commands, then checks that nothing is left that must not be.
-    pub(crate) fn run(&mut self, commands: &[Command]) -> Result<(), Failed> {
+    pub(crate) fn run(&mut self, commands: &[Command]) -> Result<(), Box<Failed>> {
         for (index, command) in commands.iter().enumerate() {
             let mut function = None;
             let done = self.command(command, &mut function);
-            done.map_err(|error| Failed { error, command: Some(index), function })?;
+            done.map_err(|error| Box::new(Failed { error, command: Some(index), function }))?;
         }
-        self.leftovers().map_err(|error| Failed { error, command: None, function: None })
+        self.leftovers().map_err(|error| Box::new(Failed { error, command: None, function: None }))
     }
 
     fn command(&mut self, command: &Command, running: &mut Option<Box<(Address, Function)>>) -> Outcome<()> {

@@ -137,12 +137,11 @@ fn take_pool(call: &mut Call<'_, '_>) -> Outcome<()> {
 }
 
 fn put_pool(call: &mut Call<'_, '_>) -> Outcome<()> {
-    let mut drive: Drive = call.arg(0)?;
+    let drive: Drive = call.arg(0)?;
     let contents = call.bytes(1)?.to_vec();
     let given = id_of(&contents).ok_or_else(broken)?;
     let receipt: Receipt = call.arg(2)?;
-    let field = pool_field(call, &drive, 0)?;
-    ruled(drive.put_pool(field, given.into_inner(), receipt))?;
+    ruled(drive.put_pool(given.into_inner(), receipt))?;
     let tag = call.struct_targ(0)?;
     put_in(call, &drive, tag, contents)?;
     call.set(0, &drive)
