@@ -30,8 +30,3 @@ pub mod wallet;
 pub mod wire;
 
 pub use error::{ClientError, ClientResult, MoveAbort};
-
-/// The examples of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-pub struct ReadmeExamples;

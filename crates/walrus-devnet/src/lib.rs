@@ -4,10 +4,9 @@ pub mod chain;
 
 pub mod drive_rules;
 
-#[allow(dead_code, reason = "the layers that use it land next")]
+pub mod control;
 pub mod fault;
 pub mod launch;
-#[allow(dead_code, reason = "the process that uses it lands next")]
 pub mod network;
 pub mod node;
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sui_sdk_types::Address;
+use walrus_client::network::{NetworkConfig, NodeTls};
 
 use crate::fault::FaultCounts;
 
@@ -51,36 +52,29 @@ pub struct NodeStatus {
     pub state: String,
     /// Blobs of which it stores something.
     pub blobs: u64,
-    /// Slivers that it rebuilt from its peers since the network started.
+    /// Slivers that it fetched or rebuilt from its peers since it was started.
     pub slivers_healed: u64,
+    /// Stored slivers that it found damaged, and did not serve, since it was started.
+    pub payloads_damaged: u64,
     /// What its faults did.
     #[serde(flatten)]
     pub faults: FaultCounts,
 }
 
 impl NetworkStatus {
-    /// The TOML file that `--network FILE` takes on another home.
-    pub fn network_file(&self) -> String {
-        format!(
-            "# A local Walrus network; reachable while it runs.\n\
-             rpc_url = \"{}\"\n\
-             faucet_url = \"{}\"\n\
-             system_object = \"{}\"\n\
-             staking_object = \"{}\"\n\
-             wal_type = \"{}\"\n\
-             exchange_object = \"{}\"\n\
-             walrus_package = \"{}\"\n\
-             drive_package = \"{}\"\n\
-             n_shards = {}\n",
-            self.rpc_url,
-            self.faucet_url,
-            self.system_object,
-            self.staking_object,
-            self.wal_type,
-            self.exchange_object,
-            self.walrus_package,
-            self.drive_package,
-            self.n_shards,
-        )
+    /// What a client needs to use this network.
+    pub fn network_config(&self) -> NetworkConfig {
+        NetworkConfig {
+            name: "local".to_owned(),
+            rpc_urls: vec![self.rpc_url.clone()],
+            faucet_url: Some(self.faucet_url.clone()),
+            system_object: self.system_object,
+            staking_object: self.staking_object,
+            wal_type: Some(self.wal_type.clone()),
+            exchange_object: Some(self.exchange_object),
+            walrus_package: Some(self.walrus_package),
+            drive_package: Some(self.drive_package),
+            node_tls: NodeTls::Pinned,
+        }
     }
 }

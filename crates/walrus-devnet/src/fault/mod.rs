@@ -5,12 +5,21 @@
 //! done to its files behind its back ([`Fault::Corrupt`]). Each counts what it did, so that a test that meant to hurt the client
 //! can prove that it did. Faults are not kept: a restarted network is honest.
 
+mod layer;
+mod lies;
+
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
+
+use crate::node::Valve;
+
+pub(crate) use layer::wrap;
 
 /// How a storage node misbehaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,34 +110,47 @@ pub struct FaultCounts {
     pub errors_served: u64,
 }
 
-/// The counters behind [`FaultCounts`].
+/// The fault of one node, with what it did so far.
 #[derive(Debug, Default)]
-pub(crate) struct FaultCounters {
-    pub(crate) stops: AtomicU64,
-    pub(crate) connections_hung: AtomicU64,
-    pub(crate) requests_delayed: AtomicU64,
-    pub(crate) slivers_corrupted: AtomicU64,
-    pub(crate) lies_served: AtomicU64,
-    pub(crate) errors_served: AtomicU64,
+pub(crate) struct FaultState {
+    fault: RwLock<Fault>,
+    /// In every connection of the node; shut while it hangs.
+    pub(crate) valve: Arc<Valve>,
+    stops: AtomicU64,
+    requests_delayed: AtomicU64,
+    slivers_corrupted: AtomicU64,
+    lies_served: AtomicU64,
+    errors_served: AtomicU64,
 }
 
-impl FaultCounters {
+impl FaultState {
+    pub(crate) fn fault(&self) -> Fault {
+        *self.fault.read()
+    }
+
+    pub(crate) fn set(&self, fault: Fault) {
+        *self.fault.write() = fault;
+        self.valve.set(fault == Fault::Hang);
+        if fault == Fault::Stopped {
+            self.stops.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn corrupted(&self, slivers: u64) {
+        self.slivers_corrupted.fetch_add(slivers, Ordering::Relaxed);
+    }
+
     pub(crate) fn counts(&self) -> FaultCounts {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         FaultCounts {
             stops: get(&self.stops),
-            connections_hung: get(&self.connections_hung),
+            connections_hung: get(&self.valve.held),
             requests_delayed: get(&self.requests_delayed),
             slivers_corrupted: get(&self.slivers_corrupted),
             lies_served: get(&self.lies_served),
             errors_served: get(&self.errors_served),
         }
     }
-}
-
-/// Adds one.
-pub(crate) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 #[cfg(test)]
