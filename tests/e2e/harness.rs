@@ -88,9 +88,16 @@ impl Machine {
 
     /// Mounts with more arguments.
     pub fn mount_with(&mut self, args: &[&str]) -> PathBuf {
+        let point = self.mount_point();
+        self.mount_at(&point, args);
+        point
+    }
+
+    /// A new folder to mount on; whatever is mounted there is unmounted when the test ends.
+    pub fn mount_point(&mut self) -> PathBuf {
         let point = self.path(&format!("mnt-{}", self.mounts.len()));
         fs::create_dir(&point).unwrap();
-        self.mount_at(&point, args);
+        self.mounts.push(point.clone());
         point
     }
 
