@@ -30,3 +30,8 @@ pub mod wallet;
 pub mod wire;
 
 pub use error::{ClientError, ClientResult, MoveAbort};
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;
