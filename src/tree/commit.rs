@@ -7,7 +7,8 @@
 //!
 //! When which: a run that is at most half as long as the new one is merged into it, so the runs' lengths grow
 //! geometrically and a record is rewritten a logarithmic number of times; the leaves are rewritten when the runs together
-//! have outgrown the trees, or when there would be more than eight. So `chmod -R` writes one run.
+//! would be more than twice as long as the trees (counted before merging, which drops what is overwritten), or when there
+//! would be more than eight. So `chmod -R` writes one run, and doing it again writes one run again.
 //!
 //! The pack that holds a root cannot know its own blob id. Its entry is implied by the Drive's [`RootRef`] and the root's
 //! `size` and `live`; it stands among the bootstrap entries from then on, and the next commit that changes it, or the
@@ -392,7 +393,10 @@ impl RootWriter<'_> {
         }
         let total = runs[..runs_from].iter().fold(new, |sum, run| sum.saturating_add(run.bytes));
         let trees: u64 = root.iter().flat_map(|root| root.table.iter().chain(&root.files)).map(|tree| tree.bytes).sum();
-        Ok(Plan { leaves: total > trees.max(self.output.shape.runs_floor) || runs_from >= MAX_RUNS, runs_from })
+        Ok(Plan {
+            leaves: total > trees.saturating_mul(2).max(self.output.shape.runs_floor) || runs_from >= MAX_RUNS,
+            runs_from,
+        })
     }
 
     /// Takes over small packs, if the new pack is small itself.
