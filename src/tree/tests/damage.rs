@@ -85,8 +85,8 @@ fn a_damaged_byte_of_a_pack_is_an_error_or_was_not_read() {
 fn a_damaged_log_or_root_reference_is_an_error() {
     let mut world = populated();
     let log = world.log.clone();
-    for entry in 0..log.len() {
-        for at in 0..log[entry].len() {
+    for (entry, sealed) in log.iter().enumerate() {
+        for at in 0..sealed.len() {
             world.log[entry][at] ^= 4;
             assert!(read_all(&world).is_err(), "byte {at} of entry {entry}");
             world.log[entry][at] ^= 4;
