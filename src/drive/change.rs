@@ -216,7 +216,8 @@ impl DriveClient {
             }
             let present: Vec<Address> = ids.iter().flatten().copied().collect();
             let mut objects = transport.objects(&present).await?.into_iter();
-            ids.into_iter().map(|id| id.and(objects.next().flatten()).map(registered).transpose()).collect()
+            // Only what has a field was asked for: an absent blob takes no answer.
+            ids.into_iter().map(|id| id.and_then(|_| objects.next().flatten()).map(registered).transpose()).collect()
         };
         let found: ClientResult<Vec<Option<RegisteredBlob>>> = read.await;
         found.map_err(|error| chain_error("cannot read which packs are registered", error))

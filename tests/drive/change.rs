@@ -2,7 +2,7 @@
 
 use super::world::{World, blob};
 use std::sync::atomic::Ordering;
-use walrusfs::drive::{CommitPlan, DriveClient, DriveName, Secrets};
+use walrusfs::drive::{BlobToRegister, CommitPlan, DriveClient, DriveName, MAX_APPEND, Secrets};
 use walrusfs::error::Kind;
 use walrusfs::ids::{KeyEpoch, Sequence};
 use walrusfs::pack::RootRef;
@@ -33,9 +33,7 @@ async fn a_drive_is_created_opened_and_committed_to_from_two_machines() {
     let other = two.open("media").await.unwrap();
     let state = other.state();
     assert_eq!((state.sequence(), state.root(), state.facts.tag), (Sequence(2), Some(root), [2; 16]));
-    assert_eq!(state.log.len(), 1);
-    assert_eq!((state.log[0].sequence, state.log[0].payload.as_slice()), (Sequence(2), &[2; 4000][..]));
-    assert_eq!(state.object.log[0].len(), 4096);
+    assert_eq!(state.object.log, [vec![2; 4000]]);
     let by_id = DriveClient::open(&two.session, &DriveName::Id(drive.id()), &Secrets::default(), two.holder).await;
     assert_eq!(by_id.unwrap().state().sequence(), Sequence(2));
 
@@ -75,7 +73,7 @@ async fn a_commit_whose_answer_got_lost_is_made_once() {
     assert_eq!(drive.commit(&plan(0, 2, b"other")).await.unwrap_err().kind(), Kind::Stale);
     assert_eq!(drive.commit(&plan(0, 1, b"once")).await.unwrap(), Sequence(1));
     let state = drive.refresh().await.unwrap();
-    assert_eq!((state.sequence(), state.log.len()), (Sequence(1), 1));
+    assert_eq!((state.sequence(), state.object.log.len()), (Sequence(1), 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,8 +92,7 @@ async fn packs_are_registered_once_certified_with_the_commit_and_swept_only_as_o
     assert_eq!(machine.session.executor.balances().await.unwrap(), before);
 
     // The commit certifies two; a bad certificate would have stopped it whole.
-    let mut certify: Vec<_> =
-        registered[..2].iter().map(|blob| world.certify(blob.blob_id, blob.object_id)).collect();
+    let mut certify: Vec<_> = registered[..2].iter().map(|blob| world.certify(blob.blob_id, blob.object_id)).collect();
     let mut forged = CommitPlan { certify: certify.clone(), ..plan(0, 1, b"with packs") };
     forged.certify[1].certificate.signature = forged.certify[0].certificate.signature;
     assert!(drive.commit(&forged).await.is_err());
@@ -124,17 +121,17 @@ async fn what_does_not_fit_is_refused_before_it_is_sent() {
     let machine = world.machine().await;
     let drive = machine.create("d").await;
     let balances = machine.session.executor.balances().await.unwrap();
-    let long = CommitPlan { log_append: vec![vec![0; walrusfs::drive::entry::MAX_PAYLOAD + 1]], ..plan(0, 1, b"") };
+    let long = CommitPlan { log_append: vec![vec![0; MAX_APPEND + 1]], ..plan(0, 1, b"") };
     let much = CommitPlan { log_append: vec![vec![0; 4000]; 4], ..plan(0, 1, b"") };
     let drop = CommitPlan { log_drop: 1, ..plan(0, 1, b"") };
     for plan in [long, much, drop] {
         assert_eq!(drive.commit(&plan).await.unwrap_err().kind(), Kind::Internal);
     }
-    let huge = walrusfs::drive::BlobToRegister { size: 32 << 20, ..blob(1) };
-    assert_eq!(drive.register(&[huge]).await.unwrap_err().kind(), Kind::PoolFull);
+    let large = |seed| BlobToRegister { size: 7_000_000, ..blob(seed) };
+    assert_eq!(drive.register(&[large(1), large(2), large(3)]).await.unwrap_err().kind(), Kind::PoolFull);
     assert_eq!(machine.session.executor.balances().await.unwrap(), balances);
     // The log's largest entry fits, and the next one only when something is dropped.
-    let full = CommitPlan { log_append: vec![vec![1; walrusfs::drive::entry::MAX_PAYLOAD]], ..plan(0, 1, b"") };
+    let full = CommitPlan { log_append: vec![vec![1; MAX_APPEND]], ..plan(0, 1, b"") };
     assert_eq!(drive.commit(&full).await.unwrap(), Sequence(1));
     let more = CommitPlan { base: Sequence(1), tag: [2; 16], ..full.clone() };
     assert_eq!(drive.commit(&more).await.unwrap_err().kind(), Kind::Internal);

@@ -57,8 +57,7 @@ async fn slots_are_added_and_removed_and_keys_rotate() {
     for secret in secrets {
         let four = one.twin(&world, false);
         let again = DriveClient::open(&four.session, &named("d"), &Secrets(vec![secret]), four.holder).await.unwrap();
-        let log: Vec<Vec<u8>> = again.state().log.iter().map(|entry| entry.payload.clone()).collect();
-        assert_eq!(log, [b"old epoch".to_vec(), b"new epoch".to_vec()]);
+        assert_eq!(again.state().object.log, [b"old epoch".to_vec(), b"new epoch".to_vec()]);
     }
 }
 
@@ -74,9 +73,9 @@ async fn a_label_is_taken_once_and_a_failed_creation_leaves_no_key() {
     let poor = world.machine().await;
     let unpayable = DriveClient::create(&poor.session, options(1 << 60), poor.holder).await.err().unwrap();
     assert_eq!(unpayable.kind(), Kind::Unfunded, "{unpayable}");
-    let left = std::fs::read_dir(poor.keys()).unwrap().filter(|file| {
-        file.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "key")
-    });
+    let left = std::fs::read_dir(poor.keys())
+        .unwrap()
+        .filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "key"));
     assert_eq!(left.count(), 0);
     assert!(poor.session.list(&Secrets::default()).await.unwrap().is_empty());
 }

@@ -55,7 +55,10 @@ async fn a_changed_object_is_never_believed() {
         two.faults.replaced.lock().insert(drive.id(), lie);
         // A lie about the lease alone is believed (it can only delay); everything else is refused.
         match watcher.refresh().await {
-            Err(error) => assert!(matches!(error.kind(), Kind::Corrupt | Kind::Stale | Kind::WrongKey | Kind::Posix(_)), "{error}"),
+            Err(error) => assert!(
+                matches!(error.kind(), Kind::Corrupt | Kind::Stale | Kind::WrongKey | Kind::Posix(_)),
+                "{error}"
+            ),
             Ok(state) => {
                 let honest = drive.state();
                 assert_eq!(state.object.seal, honest.object.seal, "byte {at}");

@@ -1,6 +1,6 @@
 //! The drive's storage pool: prices, more of it, for longer, a new one.
 
-use super::world::{CAPACITY, World, blob};
+use super::world::{CAPACITY, World};
 use walrusfs::drive::Quote;
 use walrusfs::error::Kind;
 
@@ -34,27 +34,4 @@ async fn storage_costs_what_was_shown_and_nothing_else() {
     assert_eq!(drive.quote_extend(1000).await.unwrap_err().kind(), Kind::Posix(libc::EINVAL));
     let cheaper = Quote { frost: shown.frost - 1, ..shown };
     assert_eq!(drive.resize(&cheaper).await.unwrap_err().kind(), Kind::Posix(libc::EAGAIN));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_ended_pool_takes_nothing_and_a_new_one_takes_its_place() {
-    let world = World::start().await;
-    let machine = world.machine().await;
-    let drive = machine.create("d").await;
-    drive.register(&[blob(1)]).await.unwrap();
-    for _ in 0..3 {
-        world.chain.advance_epoch().await.unwrap();
-    }
-    machine.session.chain().refresh().await.unwrap();
-    assert_eq!(drive.quote_extend(1).await.unwrap_err().kind(), Kind::PoolFull);
-    let full = drive.register(&[blob(2)]).await.unwrap_err();
-    assert_eq!(full.kind(), Kind::PoolFull, "{full}");
-
-    let shown = machine.session.quote_create(CAPACITY, 5).await.unwrap();
-    let old = drive.state().pool;
-    let new = drive.replace_pool(&shown).await.unwrap();
-    assert_ne!(new.id, old.id);
-    assert_eq!((new.used, new.end_epoch), (0, shown.end_epoch));
-    drive.register(&[blob(1), blob(2)]).await.unwrap();
-    assert_eq!(drive.state().pool.blobs, 2);
 }

@@ -83,7 +83,7 @@ impl World {
             faucet_url: None,
             system_object: ids.system_object,
             staking_object: ids.staking_object,
-            wal_type: None,
+            wal_type: Some(ids.wal_type.to_string()),
             exchange_object: None,
             walrus_package: None,
             drive_package: Some(ids.drive_package),
@@ -132,7 +132,8 @@ impl World {
     pub fn certify(&self, blob_id: [u8; 32], object: Address) -> CertifiedBlob {
         let epoch = self.chain.epoch().unwrap();
         let persistence = Persistence::Deletable(object);
-        let message = StorageConfirmation::new(epoch, walrus_client::wire::chain::U256(blob_id), persistence).to_bytes();
+        let message =
+            StorageConfirmation::new(epoch, walrus_client::wire::chain::U256(blob_id), persistence).to_bytes();
         let parts = self.keys.iter().zip(0u16..).skip(1).map(|((_, key), n)| (n, key.sign(&message))).collect();
         CertifiedBlob { blob_id, certificate: Certificate::aggregate(message, self.keys.len(), parts).unwrap() }
     }
