@@ -1,6 +1,9 @@
 //! Decoding: from enough slivers of one axis back to the blob.
 
+use crate::buffer::Buffer;
 use crate::code::Code;
+use crate::layout::Layout;
+use crate::simd::{Backend, Shards};
 use crate::{Axis, Encoder, Error, Params, Primary, Sliver, SliverAxis, VerifiedMetadata};
 
 /// How much of the encoding's consistency is checked after decoding.
@@ -77,19 +80,70 @@ fn check_systematic(metadata: &VerifiedMetadata, matrix: &[u8], given: impl Fn(u
 
 /// The padded message matrix, row by row, from exactly enough distinct slivers.
 fn decode_matrix<A: SliverAxis>(params: &Params, slivers: &[&Sliver<'_, A>], size: usize) -> Vec<u8> {
-    let (rows, columns) = (usize::from(params.rows()), usize::from(params.columns()));
+    let engine = &Backend::detected().engine;
     let code = Code::along(params, A::AXIS.orthogonal());
-    let mut matrix = vec![0; rows * columns * size];
-    for k in 0..usize::from(params.symbols_per_sliver(A::AXIS)) {
-        let symbols = slivers.iter().map(|sliver| (sliver.index().as_usize(), &sliver.data()[k * size..][..size]));
-        let originals = code.recover(symbols, size);
-        for (i, symbol) in originals.chunks_exact(size).enumerate() {
-            let (r, c) = match A::AXIS {
-                Axis::Primary => (i, k),
-                Axis::Secondary => (k, i),
-            };
-            matrix[(r * columns + c) * size..][..size].copy_from_slice(symbol);
+    let decoder = code.decoder(engine, slivers.iter().map(|sliver| sliver.index().as_usize()));
+    let lines = usize::from(params.symbols_per_sliver(A::AXIS));
+    let place = Place { axis: A::AXIS, row_bytes: usize::from(params.columns()) * size, size };
+    let mut matrix = vec![0; lines * code.originals() * size];
+    for sliver in slivers.iter().filter(|sliver| sliver.index().as_usize() < code.originals()) {
+        place.put_sliver(&mut matrix, sliver.index().as_usize(), sliver.data());
+    }
+    if decoder.missing().len() == 0 {
+        return matrix;
+    }
+    let (width, piece) = decoder.widths(size, lines);
+    let mut work = Buffer::zeroed(decoder.shards() * Layout::new(piece, width).chunks() * 64);
+    for at in (0..lines).step_by(width) {
+        let width = width.min(lines - at);
+        for from in (0..size).step_by(piece) {
+            let bytes = from..size.min(from + piece);
+            let layout = Layout::new(bytes.len(), width);
+            let chunks = layout.chunks();
+            let mut shards = Shards { data: &mut work.chunks_mut()[..decoder.shards() * chunks], chunks };
+            for sliver in slivers {
+                let shard = &mut shards.data[decoder.position(sliver.index().as_usize()) * chunks..][..chunks];
+                for (i, symbol) in sliver.data()[at * size..].chunks_exact(size).take(width).enumerate() {
+                    layout.put(shard, i, &symbol[bytes.clone()]);
+                }
+            }
+            decoder.decode(engine, &mut shards);
+            for (line, position) in decoder.missing() {
+                let shard = &shards.data[position * chunks..][..chunks];
+                for i in 0..width {
+                    let start = place.symbol(line, at + i);
+                    layout.get(shard, i, &mut matrix[start..start + size][bytes.clone()]);
+                }
+            }
         }
     }
     matrix
+}
+
+/// Where symbols of slivers lie in the matrix.
+struct Place {
+    axis: Axis,
+    row_bytes: usize,
+    size: usize,
+}
+
+impl Place {
+    /// Start of symbol `i` of systematic sliver `sliver`.
+    fn symbol(&self, sliver: usize, i: usize) -> usize {
+        match self.axis {
+            Axis::Primary => sliver * self.row_bytes + i * self.size,
+            Axis::Secondary => i * self.row_bytes + sliver * self.size,
+        }
+    }
+
+    fn put_sliver(&self, matrix: &mut [u8], sliver: usize, data: &[u8]) {
+        match self.axis {
+            Axis::Primary => matrix[sliver * self.row_bytes..][..self.row_bytes].copy_from_slice(data),
+            Axis::Secondary => {
+                for (i, symbol) in data.chunks_exact(self.size).enumerate() {
+                    matrix[self.symbol(sliver, i)..][..self.size].copy_from_slice(symbol);
+                }
+            }
+        }
+    }
 }

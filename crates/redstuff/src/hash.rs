@@ -1,4 +1,5 @@
-//! The hashes of Red Stuff: BLAKE2b with a 32-byte digest, no key, with one byte of domain separation.
+//! The hashes of Red Stuff one at a time: BLAKE2b with a 32-byte digest, no key, with one byte of domain separation.
+//! (Bulk hashing is in [`crate::simd::blake`].)
 
 use std::sync::LazyLock;
 

@@ -36,16 +36,20 @@
 
 mod axis;
 mod blob_id;
+mod buffer;
 mod code;
 mod decode;
 mod encode;
 mod error;
 mod hash;
+mod layout;
 mod merkle;
 mod metadata;
 mod params;
+mod pipeline;
 pub mod quilt;
 mod range;
+mod simd;
 mod sliver;
 mod symbol;
 mod wire;
@@ -53,12 +57,13 @@ mod wire;
 pub use axis::{Axis, PairIndex, ParseAxisError, Primary, Secondary, ShardIndex, SliverAxis, SliverIndex};
 pub use blob_id::{BlobId, ENCODING_TYPE_RS2};
 pub use decode::{Consistency, decode};
-pub use encode::{Encoded, Encoder, blob_id, encode};
+pub use encode::{BlobBuffer, Encoded, Encoder, Prepared, Window, blob_id, encode};
 pub use error::{Error, Rejection};
 pub use merkle::{MerkleProof, MerkleTree, Node};
 pub use metadata::{Metadata, PairHashes, VerifiedMetadata};
 pub use params::Params;
 pub use range::RowSpan;
+pub use simd::Simd;
 pub use sliver::{ExpandedSliver, Sliver, verify_sliver};
 pub use symbol::{
     DecodingSymbol, GeneralRecoverySymbol, InconsistencyProof, Recovered, RecoverySymbol, SymbolId, recover_sliver,

@@ -3,6 +3,7 @@
 //! A level with an odd number of nodes, unless it is the root, gets one *empty* node (32 zero bytes) at its end: the tree is
 //! not padded to a power of two. An empty node is a tag of its own on the wire but hashes as zeros.
 
+use crate::simd::{Backend, Simd, blake};
 use crate::wire::{Reader, put_uleb};
 use crate::{Error, hash};
 
@@ -45,6 +46,14 @@ impl Node {
     }
 }
 
+/// The root of the tree over `count` leaves of one length.
+pub(crate) fn root<'a>(simd: Simd, count: usize, leaf: impl Fn(usize) -> &'a [u8]) -> Node {
+    if count == 0 {
+        return Node::Empty;
+    }
+    Node::Digest(blake::root(simd, &mut blake::leaf_level(simd, count, leaf), count))
+}
+
 /// A whole tree in memory, for roots and proofs.
 #[derive(Clone, Debug)]
 pub struct MerkleTree {
@@ -53,27 +62,29 @@ pub struct MerkleTree {
 }
 
 impl MerkleTree {
-    /// The tree over `leaves`, each the content of one leaf.
+    /// The tree over `leaves`, each the content of one leaf; all have the same length.
     pub fn new<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        Self::from_leaf_hashes(leaves.into_iter().map(hash::leaf).collect())
+        Self::over(&leaves.into_iter().collect::<Vec<_>>())
     }
 
-    /// The tree over already hashed leaves.
-    pub(crate) fn from_leaf_hashes(hashes: Vec<[u8; 32]>) -> Self {
-        let mut level: Vec<Node> = hashes.into_iter().map(Node::Digest).collect();
+    fn over(leaves: &[&[u8]]) -> Self {
+        let simd = Backend::detected().simd;
+        let mut count = leaves.len();
+        let mut octets = blake::leaf_level(simd, count, |i| leaves[i]);
         let mut levels = Vec::new();
-        while level.len() > 1 {
-            if level.len() % 2 == 1 {
+        loop {
+            let mut level: Vec<Node> = (0..count).map(|i| Node::Digest(octets[i / 8].digest(i % 8))).collect();
+            if count <= 1 {
+                levels.push(level);
+                return Self { levels };
+            }
+            if count % 2 == 1 {
                 level.push(Node::Empty);
             }
-            let above = level
-                .chunks_exact(2)
-                .map(|pair| Node::Digest(hash::inner(pair[0].as_bytes(), pair[1].as_bytes())))
-                .collect();
-            levels.push(std::mem::replace(&mut level, above));
+            levels.push(level);
+            blake::halve(simd, &mut octets, count);
+            count = count.div_ceil(2);
         }
-        levels.push(level);
-        Self { levels }
     }
 
     /// The root; [`Node::Empty`] for a tree without leaves.

@@ -3,7 +3,8 @@
 //! What a node or a user hands over is a [`Metadata`]; only [`Metadata::verify`] makes a [`VerifiedMetadata`] of it, and
 //! everything that relies on the hashes asks for the latter.
 
-use crate::merkle::{MerkleTree, Node};
+use crate::merkle::{self, Node};
+use crate::simd::Backend;
 use crate::wire::{Reader, put_uleb};
 use crate::{Axis, BlobId, ENCODING_TYPE_RS2, Error, Params, Rejection, SliverAxis, SliverIndex};
 use std::num::NonZeroU16;
@@ -55,7 +56,7 @@ impl Metadata {
                 leaf
             })
             .collect();
-        MerkleTree::new(leaves.iter().map(|leaf| leaf.as_slice())).root()
+        merkle::root(Backend::detected().simd, leaves.len(), |i| &leaves[i])
     }
 
     /// The id that this metadata belongs to.

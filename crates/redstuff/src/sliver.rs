@@ -1,7 +1,9 @@
 //! Slivers: what a shard stores, how they travel, and how they are checked against the metadata.
 
+use crate::buffer::Buffer;
 use crate::code::Code;
-use crate::merkle::{MerkleTree, Node};
+use crate::merkle::{self, MerkleTree, Node};
+use crate::simd::Backend;
 use crate::symbol::{DecodingSymbol, RecoverySymbol};
 use crate::wire::{Reader, put_bytes};
 use crate::{Axis, Error, Params, Rejection, SliverAxis, SliverIndex, VerifiedMetadata};
@@ -93,7 +95,7 @@ impl<'a, A: SliverAxis> Sliver<'a, A> {
     /// [`Error::Rejected`] if index, length, symbol size or hash is wrong, in this order of checks: the sender is faulty.
     pub fn verify(&self, metadata: &VerifiedMetadata) -> Result<(), Error> {
         self.check_shape(metadata)?;
-        let root = expanded_tree(metadata.params(), A::AXIS, &self.data, metadata.symbol_size()).1.root();
+        let root = hash_of(metadata.params(), A::AXIS, &self.data, metadata.symbol_size());
         if metadata.sliver_hash(self.index) != Some(&root) {
             return Err(Rejection::RootMismatch { axis: A::AXIS, index: self.index.get() }.into());
         }
@@ -126,7 +128,8 @@ impl<'a, A: SliverAxis> Sliver<'a, A> {
         if self.data.len() != need || !self.symbol_size.get().is_multiple_of(2) {
             return Err(Rejection::SliverLength { axis: A::AXIS, have: self.data.len(), need }.into());
         }
-        let (symbols, tree) = expanded_tree(params, A::AXIS, &self.data, self.symbol_size);
+        let symbols = expanded(params, A::AXIS, &self.data, self.symbol_size);
+        let tree = MerkleTree::new(symbols.chunks_exact(self.symbol_size.get().into()));
         Ok(ExpandedSliver { index: self.index, symbol_size: self.symbol_size, symbols, tree })
     }
 }
@@ -146,20 +149,24 @@ pub(crate) fn check_index<A: SliverAxis>(index: SliverIndex<A>, params: &Params)
     Ok(())
 }
 
-/// All `n` symbols of a sliver, and the tree over them. The sliver's shape has been checked.
-fn expanded_tree(params: &Params, axis: Axis, data: &[u8], symbol_size: NonZeroU16) -> (Vec<u8>, MerkleTree) {
-    let symbol_size = usize::from(symbol_size.get());
-    let symbols = Code::along(params, axis).expand(data, symbol_size);
-    let tree = MerkleTree::new(symbols.chunks_exact(symbol_size));
-    (symbols, tree)
+/// All `n` symbols of a sliver whose shape has been checked.
+fn expanded(params: &Params, axis: Axis, data: &[u8], symbol_size: NonZeroU16) -> Buffer {
+    Code::along(params, axis).expand(&Backend::detected().engine, data, usize::from(symbol_size.get()))
+}
+
+/// The hash of a sliver whose shape has been checked.
+fn hash_of(params: &Params, axis: Axis, data: &[u8], symbol_size: NonZeroU16) -> Node {
+    let size = usize::from(symbol_size.get());
+    let symbols = expanded(params, axis, data, symbol_size);
+    merkle::root(Backend::detected().simd, params.n_shards().into(), |i| &symbols[i * size..][..size])
 }
 
 /// A sliver expanded along its own axis to all `n` symbols: every one of them lies on a sliver of the other axis too.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ExpandedSliver<A: SliverAxis> {
     index: SliverIndex<A>,
     symbol_size: NonZeroU16,
-    symbols: Vec<u8>,
+    symbols: Buffer,
     tree: MerkleTree,
 }
 

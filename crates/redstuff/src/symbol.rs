@@ -6,6 +6,7 @@
 
 use crate::code::Code;
 use crate::merkle::MerkleProof;
+use crate::simd::Backend;
 use crate::sliver::check_index;
 use crate::wire::{Reader, put_bytes, put_uleb};
 use crate::{Axis, Error, Primary, Rejection, Secondary, Sliver, SliverAxis, SliverIndex, VerifiedMetadata};
@@ -322,7 +323,9 @@ fn decode_sliver<T: SliverAxis>(
 ) -> Sliver<'static, T> {
     let symbol_size = usize::from(metadata.symbol_size().get());
     let symbols = symbols.iter().map(|symbol| (symbol.symbol.source.as_usize(), symbol.symbol.data()));
-    let data = Code::along(metadata.params(), T::AXIS).recover(symbols, symbol_size);
+    let engine = &Backend::detected().engine;
+    let decoder = Code::along(metadata.params(), T::AXIS).decoder(engine, symbols.clone().map(|(index, _)| index));
+    let data = decoder.recover(engine, symbols, symbol_size);
     Sliver::new(target, metadata.symbol_size(), data)
 }
 

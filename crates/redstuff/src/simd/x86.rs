@@ -1,0 +1,486 @@
+//! The x86-64 levels: tokens that prove what the CPU has, eight lanes with AVX2 and AVX-512, and the Reed-Solomon butterflies
+//! with GFNI.
+//!
+//! Every `unsafe` here is one of two kinds: an instruction that the token proves to exist, or a load or store whose bounds are
+//! proved beside it.
+
+use super::blake::{self, Octet};
+use super::lanes::Lanes;
+use core::arch::x86_64::*;
+
+/// Proof that the CPU has AVX2: only [`Avx2::detect`] makes one.
+#[derive(Clone, Copy)]
+pub(super) struct Avx2(());
+
+/// Proof that the CPU has AVX-512 F, BW and VL, and GFNI: only [`Avx512::detect`] makes one.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx2 {
+    pub(super) fn detect() -> Option<Self> {
+        is_x86_feature_detected!("avx2").then_some(Self(()))
+    }
+}
+
+impl Avx512 {
+    pub(super) fn detect() -> Option<Self> {
+        let found = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("gfni");
+        found.then_some(Self(()))
+    }
+}
+
+/// Compiles the generic bodies with a level's instructions and makes them callable by its token.
+macro_rules! hashing {
+    ($token:ident, $features:literal) => {
+        impl $token {
+            pub(super) fn leaves(self, data: &[&[u8]; 8], out: &mut Octet) {
+                #[target_feature(enable = $features)]
+                fn inner(token: $token, data: &[&[u8]; 8], out: &mut Octet) {
+                    blake::leaves_in(token, data, out);
+                }
+                // SAFETY: `self` proves that the CPU has the features.
+                unsafe { inner(self, data, out) }
+            }
+
+            pub(super) fn parents(self, left: &[Octet], right: &[Octet], out: &mut [Octet]) {
+                #[target_feature(enable = $features)]
+                fn inner(token: $token, left: &[Octet], right: &[Octet], out: &mut [Octet]) {
+                    blake::parents_in(token, left, right, out);
+                }
+                // SAFETY: `self` proves that the CPU has the features.
+                unsafe { inner(self, left, right, out) }
+            }
+
+            pub(super) fn halve(self, nodes: &mut [Octet], count: usize) {
+                #[target_feature(enable = $features)]
+                fn inner(token: $token, nodes: &mut [Octet], count: usize) {
+                    blake::halve_in(token, nodes, count);
+                }
+                // SAFETY: `self` proves that the CPU has the features.
+                unsafe { inner(self, nodes, count) }
+            }
+        }
+    };
+}
+
+hashing!(Avx2, "avx2");
+hashing!(Avx512, "avx512f,avx512bw,avx512vl,gfni");
+
+impl Lanes for Avx2 {
+    type V = [__m256i; 2];
+    const UNROLL: bool = false;
+
+    #[inline(always)]
+    fn splat(self, value: u64) -> Self::V {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_set1_epi64x(value.cast_signed()); 2] }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[u64; 8]) -> Self::V {
+        let from: *const __m256i = from.as_ptr().cast();
+        // SAFETY: `self` proves AVX2; eight words are two unaligned vectors.
+        unsafe { [_mm256_loadu_si256(from), _mm256_loadu_si256(from.add(1))] }
+    }
+
+    #[inline(always)]
+    fn store(self, value: Self::V, to: &mut [u64; 8]) {
+        let to: *mut __m256i = to.as_mut_ptr().cast();
+        // SAFETY: `self` proves AVX2; eight words are two unaligned vectors.
+        unsafe {
+            _mm256_storeu_si256(to, value[0]);
+            _mm256_storeu_si256(to.add(1), value[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_add_epi64(a[0], b[0]), _mm256_add_epi64(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn xor(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_xor_si256(a[0], b[0]), _mm256_xor_si256(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn or(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_or_si256(a[0], b[0]), _mm256_or_si256(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn ror<const BITS: i32>(self, a: Self::V) -> Self::V {
+        // SAFETY: `self` proves AVX2.
+        a.map(|a| unsafe {
+            match BITS {
+                32 => _mm256_shuffle_epi32::<0b10_11_00_01>(a),
+                24 => _mm256_shuffle_epi8(
+                    a,
+                    _mm256_setr_epi8(
+                        3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10, 3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14,
+                        15, 8, 9, 10,
+                    ),
+                ),
+                16 => _mm256_shuffle_epi8(
+                    a,
+                    _mm256_setr_epi8(
+                        2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9, 2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13,
+                        14, 15, 8, 9,
+                    ),
+                ),
+                _ => _mm256_or_si256(_mm256_srli_epi64::<63>(a), _mm256_add_epi64(a, a)),
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn shl8(self, a: Self::V) -> Self::V {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_slli_epi64::<8>(a[0]), _mm256_slli_epi64::<8>(a[1])] }
+    }
+
+    #[inline(always)]
+    fn shr56(self, a: Self::V) -> Self::V {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_srli_epi64::<56>(a[0]), _mm256_srli_epi64::<56>(a[1])] }
+    }
+
+    #[inline(always)]
+    fn even_odd(self, a: Self::V, b: Self::V) -> (Self::V, Self::V) {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let even = |v: [__m256i; 2]| _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_unpacklo_epi64(v[0], v[1]));
+            let odd = |v: [__m256i; 2]| _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_unpackhi_epi64(v[0], v[1]));
+            ([even(a), even(b)], [odd(a), odd(b)])
+        }
+    }
+}
+
+impl Lanes for Avx512 {
+    type V = __m512i;
+    const UNROLL: bool = true;
+
+    #[inline(always)]
+    fn splat(self, value: u64) -> __m512i {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_set1_epi64(value.cast_signed()) }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[u64; 8]) -> __m512i {
+        // SAFETY: `self` proves AVX-512; eight words are one unaligned vector.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn store(self, value: __m512i, to: &mut [u64; 8]) {
+        // SAFETY: `self` proves AVX-512; eight words are one unaligned vector.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), value) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_add_epi64(a, b) }
+    }
+
+    #[inline(always)]
+    fn xor(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_xor_si512(a, b) }
+    }
+
+    #[inline(always)]
+    fn or(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_or_si512(a, b) }
+    }
+
+    #[inline(always)]
+    fn ror<const BITS: i32>(self, a: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_ror_epi64::<BITS>(a) }
+    }
+
+    #[inline(always)]
+    fn shl8(self, a: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_slli_epi64::<8>(a) }
+    }
+
+    #[inline(always)]
+    fn shr56(self, a: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_srli_epi64::<56>(a) }
+    }
+
+    #[inline(always)]
+    fn even_odd(self, a: __m512i, b: __m512i) -> (__m512i, __m512i) {
+        // SAFETY: `self` proves AVX-512.
+        unsafe {
+            let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+            let odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
+            (_mm512_permutex2var_epi64(a, even, b), _mm512_permutex2var_epi64(a, odd, b))
+        }
+    }
+
+    #[inline(always)]
+    fn message(self, data: &[&[u8]; 8], block: usize, words: usize) -> [__m512i; 16] {
+        let length = data[0].len();
+        debug_assert!(block * 128 <= length);
+        // Message byte i is data byte i - 1. Bits select the bytes of this block that exist, without the prefix byte.
+        let have = (length + 1 - block * 128).min(128);
+        let select = u128::MAX >> (128 - have) & if block == 0 { !1 } else { u128::MAX };
+        let pointers = data.map(|lane| {
+            // A shorter lane would break the proof below.
+            assert!(lane.len() == length);
+            lane.as_ptr().wrapping_add(block * 128).wrapping_sub(1)
+        });
+        let zero = self.splat(0);
+        if words == 1 {
+            let mask = (select & 0xff) as __mmask16;
+            // SAFETY: `self` proves AVX-512 BW and VL. A masked load touches only selected bytes, and those lie in the lane: byte
+            // b of the load is data byte block * 128 + b - 1, selected only if 0 < block * 128 + b <= length.
+            let first = unsafe {
+                let pair = |i: usize| {
+                    _mm_unpacklo_epi64(
+                        _mm_maskz_loadu_epi8(mask, pointers[i].cast()),
+                        _mm_maskz_loadu_epi8(mask, pointers[i + 1].cast()),
+                    )
+                };
+                let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(pair(0)), pair(2));
+                let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(pair(4)), pair(6));
+                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+            };
+            let mut message = [zero; 16];
+            message[0] = first;
+            return message;
+        }
+        let (low, high) = (select as u64, (select >> 64) as u64);
+        // SAFETY: as above; byte b of the second load is data byte block * 128 + 64 + b - 1, selected by bit 64 + b.
+        let rows: [[__m512i; 8]; 2] = unsafe {
+            [
+                pointers.map(|lane| _mm512_maskz_loadu_epi8(low, lane.cast())),
+                pointers.map(|lane| _mm512_maskz_loadu_epi8(high, lane.wrapping_add(64).cast())),
+            ]
+        };
+        let low = self.transpose(rows[0]);
+        let high = if have > 64 { self.transpose(rows[1]) } else { [zero; 8] };
+        std::array::from_fn(|i| if i < 8 { low[i] } else { high[i - 8] })
+    }
+}
+
+impl Avx512 {
+    /// Rows of eight words to columns.
+    #[inline(always)]
+    fn transpose(self, r: [__m512i; 8]) -> [__m512i; 8] {
+        // SAFETY: `self` proves AVX-512.
+        unsafe {
+            // Pairs of rows: even words in t[even], odd words in t[odd].
+            let t: [__m512i; 8] = std::array::from_fn(|i| {
+                let (a, b) = (r[i & !1], r[i | 1]);
+                if i % 2 == 0 { _mm512_unpacklo_epi64(a, b) } else { _mm512_unpackhi_epi64(a, b) }
+            });
+            let column = |odd: usize| {
+                let first = |select: bool, a: __m512i, b: __m512i| {
+                    if select { _mm512_shuffle_i64x2::<0xdd>(a, b) } else { _mm512_shuffle_i64x2::<0x88>(a, b) }
+                };
+                let low = [first(false, t[odd], t[odd + 2]), first(true, t[odd], t[odd + 2])];
+                let high = [first(false, t[odd + 4], t[odd + 6]), first(true, t[odd + 4], t[odd + 6])];
+                // Words odd, odd + 2, odd + 4, odd + 6.
+                [
+                    first(false, low[0], high[0]),
+                    first(false, low[1], high[1]),
+                    first(true, low[0], high[0]),
+                    first(true, low[1], high[1]),
+                ]
+            };
+            let (even, odd) = (column(0), column(1));
+            [even[0], odd[0], even[1], odd[1], even[2], odd[2], even[3], odd[3]]
+        }
+    }
+}
+
+/// Multiplication by one constant of GF(2^16) on elements split into low and high bytes: four 8x8 bit matrices, from low to
+/// low, low to high, high to low and high to high bytes, as `GF2P8AFFINEQB` takes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(32))]
+pub(crate) struct Matrix(pub(super) [u64; 4]);
+
+/// A [`Matrix`] spread for chunks of 32 low and 32 high bytes.
+#[derive(Clone, Copy)]
+struct Factor {
+    /// Low to low in the low half, high to high in the high half.
+    straight: __m512i,
+    /// High to low in the low half, low to high in the high half, for swapped input.
+    crossed: __m512i,
+}
+
+/// The operations on chunks, compiled where the features are enabled.
+impl Avx512 {
+    #[inline(always)]
+    fn factor(self, matrix: &Matrix) -> Factor {
+        // SAFETY: `self` proves AVX-512; a matrix is 32 bytes, one unaligned vector.
+        unsafe {
+            let four = _mm512_castsi256_si512(_mm256_loadu_si256(matrix.0.as_ptr().cast()));
+            Factor {
+                straight: _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 0, 0, 3, 3, 3, 3), four),
+                crossed: _mm512_permutexvar_epi64(_mm512_setr_epi64(2, 2, 2, 2, 1, 1, 1, 1), four),
+            }
+        }
+    }
+
+    /// `x + y * factor`.
+    #[inline(always)]
+    fn multiply_add(self, x: __m512i, y: __m512i, factor: Factor) -> __m512i {
+        // SAFETY: `self` proves AVX-512 and GFNI.
+        unsafe {
+            let swapped = _mm512_shuffle_i64x2::<0b01_00_11_10>(y, y);
+            let straight = _mm512_gf2p8affine_epi64_epi8::<0>(y, factor.straight);
+            let crossed = _mm512_gf2p8affine_epi64_epi8::<0>(swapped, factor.crossed);
+            // Exclusive or of all three.
+            _mm512_ternarylogic_epi64::<0x96>(x, straight, crossed)
+        }
+    }
+
+    /// One layer of butterflies over `2 * half` values: `x += y * factor; y += x`, or the inverse. Factor 0 of a `PLAIN` transform is
+    /// zero, and then nothing is multiplied.
+    #[inline(always)]
+    fn layer<const RADIX: usize, const INVERSE: bool, const PLAIN: bool>(
+        self,
+        v: &mut [__m512i; RADIX],
+        half: usize,
+        factors: &[Factor],
+    ) {
+        for (group, factor) in factors.iter().enumerate().take(RADIX / (2 * half)) {
+            for i in 0..half {
+                let (x, y) = (group * 2 * half + i, group * 2 * half + half + i);
+                if INVERSE {
+                    v[y] = self.xor(v[y], v[x]);
+                }
+                if !(PLAIN && group == 0) {
+                    v[x] = self.multiply_add(v[x], v[y], *factor);
+                }
+                if !INVERSE {
+                    v[y] = self.xor(v[y], v[x]);
+                }
+            }
+        }
+    }
+
+    /// `log2(RADIX)` layers of butterflies over `RADIX` runs of chunks that follow each other in `data`.
+    /// `factors` has those of the widest layer first, then of the next, up to seven in all.
+    #[inline(always)]
+    fn butterflies_in<const RADIX: usize, const INVERSE: bool, const PLAIN: bool>(
+        self,
+        data: &mut [[u8; 64]],
+        matrices: &[Matrix; 7],
+    ) {
+        let run = data.len() / RADIX;
+        let factors: [Factor; 7] = std::array::from_fn(|i| self.factor(&matrices[i]));
+        let base: *mut __m512i = data.as_mut_ptr().cast();
+        for i in 0..run {
+            // SAFETY: `self` proves AVX-512; k < RADIX and i < run, so k * run + i < RADIX * run <= data.len() chunks of one
+            // unaligned vector each, and `data` is borrowed mutably.
+            let mut v: [__m512i; RADIX] =
+                std::array::from_fn(|k| unsafe { _mm512_loadu_si512(base.add(k * run + i).cast()) });
+            if INVERSE {
+                let mut half = 1;
+                while half < RADIX {
+                    let first = RADIX / (2 * half) - 1;
+                    self.layer::<RADIX, INVERSE, PLAIN>(&mut v, half, &factors[first..]);
+                    half *= 2;
+                }
+            } else {
+                let mut half = RADIX / 2;
+                while half > 0 {
+                    let first = RADIX / (2 * half) - 1;
+                    self.layer::<RADIX, INVERSE, PLAIN>(&mut v, half, &factors[first..]);
+                    half /= 2;
+                }
+            }
+            for (k, value) in v.iter().enumerate() {
+                // SAFETY: as for the loads.
+                unsafe { _mm512_storeu_si512(base.add(k * run + i).cast(), *value) };
+            }
+        }
+    }
+
+    /// Butterflies of `radix` 2, 4 or 8 over `data`, see [`Self::butterflies_in`]; `plain` if the first factor of every layer is zero.
+    pub(super) fn butterflies(
+        self,
+        radix: usize,
+        inverse: bool,
+        plain: bool,
+        data: &mut [[u8; 64]],
+        matrices: &[Matrix; 7],
+    ) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,gfni")]
+        fn inner<const RADIX: usize, const INVERSE: bool, const PLAIN: bool>(
+            token: Avx512,
+            data: &mut [[u8; 64]],
+            matrices: &[Matrix; 7],
+        ) {
+            token.butterflies_in::<RADIX, INVERSE, PLAIN>(data, matrices);
+        }
+        // SAFETY: `self` proves that the CPU has the features.
+        unsafe {
+            match (radix, inverse, plain) {
+                (2, false, false) => inner::<2, false, false>(self, data, matrices),
+                (2, false, true) => inner::<2, false, true>(self, data, matrices),
+                (2, true, false) => inner::<2, true, false>(self, data, matrices),
+                (2, true, true) => inner::<2, true, true>(self, data, matrices),
+                (4, false, false) => inner::<4, false, false>(self, data, matrices),
+                (4, false, true) => inner::<4, false, true>(self, data, matrices),
+                (4, true, false) => inner::<4, true, false>(self, data, matrices),
+                (4, true, true) => inner::<4, true, true>(self, data, matrices),
+                (_, false, false) => inner::<8, false, false>(self, data, matrices),
+                (_, false, true) => inner::<8, false, true>(self, data, matrices),
+                (_, true, false) => inner::<8, true, false>(self, data, matrices),
+                (_, true, true) => inner::<8, true, true>(self, data, matrices),
+            }
+        }
+    }
+
+    /// `to += from`, as much as the shorter slice has.
+    pub(super) fn add_chunks(self, to: &mut [[u8; 64]], from: &[[u8; 64]]) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,gfni")]
+        fn inner(to: &mut [[u8; 64]], from: &[[u8; 64]]) {
+            for (to, from) in to.iter_mut().zip(from) {
+                // SAFETY: the token proves AVX-512; a chunk is one unaligned vector.
+                unsafe {
+                    let sum = _mm512_xor_si512(
+                        _mm512_loadu_si512(to.as_ptr().cast()),
+                        _mm512_loadu_si512(from.as_ptr().cast()),
+                    );
+                    _mm512_storeu_si512(to.as_mut_ptr().cast(), sum);
+                }
+            }
+        }
+        // SAFETY: `self` proves that the CPU has the features.
+        unsafe { inner(to, from) }
+    }
+
+    /// Multiplies all of `data` by a constant.
+    pub(super) fn multiply(self, data: &mut [[u8; 64]], matrix: &Matrix) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,gfni")]
+        fn inner(token: Avx512, data: &mut [[u8; 64]], matrix: &Matrix) {
+            let factor = token.factor(matrix);
+            for chunk in data {
+                // SAFETY: the token proves AVX-512; a chunk is one unaligned vector.
+                let value = unsafe { _mm512_loadu_si512(chunk.as_ptr().cast()) };
+                let product = token.multiply_add(token.splat(0), value, factor);
+                // SAFETY: as above.
+                unsafe { _mm512_storeu_si512(chunk.as_mut_ptr().cast(), product) };
+            }
+        }
+        // SAFETY: `self` proves that the CPU has the features.
+        unsafe { inner(self, data, matrix) }
+    }
+}
