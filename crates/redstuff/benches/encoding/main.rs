@@ -275,7 +275,8 @@ fn slivers(table: &Table, encoded: &Encoded<&Vec<u8>>, blob: &[u8], must: String
     let sliver = encoded.primary(SliverIndex::new(params.n_shards() / 2)).unwrap();
     let repeat = (4 * MIB / sliver.data().len()).clamp(8, 200);
     let each = |cost: Cost| Cost { cpu: cost.cpu / repeat as u32, wall: cost.wall / repeat as u32, peak: cost.peak };
-    let base = measure(3, || (0..repeat).map(|_| baseline::sliver_hash(params, sliver.data(), size)).last());
+    let base =
+        measure(3, || (0..repeat).map(|_| baseline::sliver_hash(params, sliver.data(), size)).collect::<Vec<_>>());
     let ours = measure(runs, || (0..repeat).for_each(|_| sliver.verify(metadata).unwrap()));
     table.row("verify a primary sliver", sliver.data().len(), Some(&each(base)), &each(ours), None, 0, "3x");
 
@@ -304,8 +305,10 @@ fn slivers(table: &Table, encoded: &Encoded<&Vec<u8>>, blob: &[u8], must: String
     let pieces: Vec<_> = symbols.iter().map(|s| (s.symbol().source().as_usize(), s.symbol().data())).collect();
     let repeat = 8;
     let each = |cost: Cost| Cost { cpu: cost.cpu / repeat, wall: cost.wall / repeat, peak: cost.peak };
-    let base = measure(3, || (0..repeat).map(|_| baseline::recover(params, &pieces, size)).last());
-    let ours = measure(runs, || (0..repeat).map(|_| recover_sliver(target, symbols.clone(), metadata).unwrap()).last());
+    let base = measure(3, || (0..repeat).map(|_| baseline::recover(params, &pieces, size)).collect::<Vec<_>>());
+    let ours = measure(runs, || {
+        (0..repeat).map(|_| recover_sliver(target, symbols.clone(), metadata).unwrap()).collect::<Vec<_>>()
+    });
     let bytes = encoded.primary(target).unwrap().data().len();
     table.row("recover, with proofs", bytes, Some(&each(base)), &each(ours), None, 0, "");
 }
