@@ -141,6 +141,7 @@ impl Table {
         );
     }
 
+    /// `notes` are the peak in bytes (0: not of interest) and what is required.
     fn row(
         &self,
         what: &str,
@@ -148,9 +149,9 @@ impl Table {
         baseline: Option<&Cost>,
         one: &Cost,
         two: Option<&Cost>,
-        peak: usize,
-        must: &str,
+        notes: (usize, &str),
     ) {
+        let (peak, must) = notes;
         let optional =
             |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
         println!(
@@ -211,7 +212,14 @@ fn case(n: u16, mib: usize, hash_ns: f64) {
     drop(primaries);
     let fresh = Encoder::new(&params).threads(1).retain(0);
     let cold = measure(1, || fresh.encode(&blob).unwrap());
-    table.row("encode", length, Some(&base), &one, Some(&two), cold.peak + length, &format!("{} {}", must(0), must(1)));
+    table.row(
+        "encode",
+        length,
+        Some(&base),
+        &one,
+        Some(&two),
+        (cold.peak + length, &format!("{} {}", must(0), must(1))),
+    );
     if let Some(reference) = reference {
         let scaled = reference.encode_ms * hash_ns / 165.0;
         println!(
@@ -226,7 +234,7 @@ fn case(n: u16, mib: usize, hash_ns: f64) {
             let encoder = encoder(threads).simd(Simd::Avx2);
             measure(runs, || encoder.encode(&blob).unwrap())
         });
-        table.row("encode, AVX2", length, Some(&base), &avx2, Some(&avx2_two), 0, "2x");
+        table.row("encode, AVX2", length, Some(&base), &avx2, Some(&avx2_two), (0, "2x"));
     }
     id_only(&table, &blob, &base, runs, &encoder);
     window(&table, &blob, &base, &encoder);
@@ -238,12 +246,12 @@ fn id_only(table: &Table, blob: &[u8], base: &Cost, runs: usize, encoder: &dyn F
         let encoder = encoder(threads);
         measure(runs, || encoder.metadata(blob).unwrap())
     });
-    table.row("blob id", blob.len(), Some(base), &one, Some(&two), 0, "");
+    table.row("blob id", blob.len(), Some(base), &one, Some(&two), (0, ""));
     let [one, two] = [1, 2].map(|threads| {
         let encoder = encoder(threads).retain(0);
         measure(runs, || encoder.metadata_from_reader(blob.len() as u64, &mut &*blob).unwrap())
     });
-    table.row("blob id, reader, cold", blob.len(), Some(base), &one, Some(&two), one.peak, "B+8");
+    table.row("blob id, reader, cold", blob.len(), Some(base), &one, Some(&two), (one.peak, "B+8"));
 }
 
 /// The streaming interface: 1.5 times the blob and a window of 32 MiB.
@@ -263,7 +271,7 @@ fn window(table: &Table, blob: &[u8], base: &Cost, encoder: &dyn Fn(usize) -> En
             assert!(bytes > blob.len());
         })
     });
-    table.row("stream, 32 MiB windows", blob.len(), Some(base), &one, Some(&two), one.peak + blob.len(), "1.5B+48");
+    table.row("stream, 32 MiB windows", blob.len(), Some(base), &one, Some(&two), (one.peak + blob.len(), "1.5B+48"));
 }
 
 fn slivers(table: &Table, encoded: &Encoded<&Vec<u8>>, blob: &[u8], must: String) {
@@ -278,11 +286,11 @@ fn slivers(table: &Table, encoded: &Encoded<&Vec<u8>>, blob: &[u8], must: String
     let base =
         measure(3, || (0..repeat).map(|_| baseline::sliver_hash(params, sliver.data(), size)).collect::<Vec<_>>());
     let ours = measure(runs, || (0..repeat).for_each(|_| sliver.verify(metadata).unwrap()));
-    table.row("verify a primary sliver", sliver.data().len(), Some(&each(base)), &each(ours), None, 0, "3x");
+    table.row("verify a primary sliver", sliver.data().len(), Some(&each(base)), &each(ours), None, (0, "3x"));
 
     let systematic: Vec<_> = params.slivers().take(params.rows().into()).map(|i| encoded.primary(i).unwrap()).collect();
     let ours = measure(runs, || decode(metadata, &systematic, Consistency::Default).unwrap());
-    table.row("decode, systematic", blob.len(), None, &ours, None, ours.peak, "");
+    table.row("decode, systematic", blob.len(), None, &ours, None, (ours.peak, ""));
     let random = some(params.n_shards(), params.rows());
     let random: Vec<Sliver<'_, Primary>> =
         random.iter().map(|i| encoded.primary(SliverIndex::new(*i)).unwrap()).collect();
@@ -290,9 +298,9 @@ fn slivers(table: &Table, encoded: &Encoded<&Vec<u8>>, blob: &[u8], must: String
     let base = measure(1, || baseline::decode(params, &pieces, blob.len()));
     let ours = measure(runs, || decode(metadata, &random, Consistency::Skip).unwrap());
     assert!(decode(metadata, &random, Consistency::Skip).unwrap() == blob);
-    table.row("decode, random, skip", blob.len(), Some(&base), &ours, Some(&ours), ours.peak, &must);
+    table.row("decode, random, skip", blob.len(), Some(&base), &ours, Some(&ours), (ours.peak, &must));
     let ours = measure(1, || decode(metadata, &random, Consistency::Default).unwrap());
-    table.row("decode, random, default", blob.len(), None, &ours, None, 0, "");
+    table.row("decode, random, default", blob.len(), None, &ours, None, (0, ""));
 
     let target = SliverIndex::<Primary>::new(params.n_shards() - 1);
     let sources = some(params.n_shards(), params.columns());
@@ -310,7 +318,7 @@ fn slivers(table: &Table, encoded: &Encoded<&Vec<u8>>, blob: &[u8], must: String
         (0..repeat).map(|_| recover_sliver(target, symbols.clone(), metadata).unwrap()).collect::<Vec<_>>()
     });
     let bytes = encoded.primary(target).unwrap().data().len();
-    table.row("recover, with proofs", bytes, Some(&each(base)), &each(ours), None, 0, "");
+    table.row("recover, with proofs", bytes, Some(&each(base)), &each(ours), None, (0, ""));
 }
 
 fn main() {
