@@ -17,7 +17,7 @@ use walrus_client::wire::chain::{
     StakedWal, StakedWalState, Staking, StakingInnerV1, StakingPool, StorageNodeCap, StorageNodeInfo, System,
     SystemStateInnerV1, Table, TreasuryCap, U256, VecMap, VotingParams,
 };
-use walrus_client::wire::message::{Threshold, proof_of_possession_message};
+use walrus_client::wire::message::proof_of_possession_message;
 
 use super::api::{ChainError, NetworkIds};
 use super::execute::{CLOCK, Failure, Session, to_bytes};
@@ -133,7 +133,7 @@ pub(crate) fn found(config: &GenesisConfig, seed: [u8; 32], now_ms: u64) -> Resu
     let package = |index: u64| Address::derive_id(digest, u64::MAX - index);
     let package_ids = PackageIds { walrus: package(0), wal: package(1), exchange: package(2), drive: package(3) };
     let packages = moves::packages(package_ids).map_err(ChainError::Genesis)?;
-    let mut session = Session::new(&Nothing, &packages, digest, Address::ZERO, now_ms, true);
+    let mut session = Session::new(&Nothing, &packages, digest, Address::ZERO, true);
     let ids = Founder { config, session: &mut session, now_ms }.found(digest).map_err(failed)?;
     let mut objects = package_objects(&packages, digest);
     for slot in session.finish().slots.into_values() {
@@ -169,20 +169,6 @@ fn package_objects(packages: &Packages, digest: Digest) -> Vec<Object> {
         Some(Object::new(ObjectData::Package(data), Owner::Immutable, digest, 0))
     };
     Pkg::ALL.into_iter().filter_map(object).collect()
-}
-
-/// The price or capacity that a quorum by weight agrees to.
-fn agreed(votes: &[(u64, u16)], n_shards: u16, lowest: bool) -> u64 {
-    let mut sorted = votes.to_vec();
-    sorted.sort_by_key(|(vote, _)| if lowest { *vote } else { u64::MAX - *vote });
-    let mut weight = 0;
-    for (vote, shards) in sorted {
-        weight += u32::from(shards);
-        if Threshold::Quorum.reached(weight, n_shards) {
-            return vote;
-        }
-    }
-    0
 }
 
 struct Founder<'f, 's> {
@@ -310,7 +296,7 @@ impl Founder<'_, '_> {
         let deny_list = self.vec_map(TypeTag::U64);
         let inner = SystemStateInnerV1 {
             committee: BlsCommittee { members, n_shards, epoch: 1, total_aggregated_key: total.to_compressed() },
-            total_capacity_size: agreed(&capacity_votes, n_shards, false),
+            total_capacity_size: moves::agreed(&capacity_votes, n_shards, false),
             used_capacity_size: 0,
             storage_price_per_unit_size: self.config.storage_price,
             write_price_per_unit_size: self.config.write_price,

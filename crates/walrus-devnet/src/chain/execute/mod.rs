@@ -98,7 +98,7 @@ fn run(context: &Context<'_>, transaction: &Transaction, admitted: &Admitted, mo
     let digest = transaction.digest();
     let session = || {
         let privileged = mode == Mode::System;
-        Session::new(context.source, context.packages, digest, transaction.sender, context.timestamp_ms, privileged)
+        Session::new(context.source, context.packages, digest, transaction.sender, privileged)
     };
     let mut machine = Machine {
         session: session(),

@@ -77,10 +77,7 @@ pub(crate) struct Session<'a> {
     pub(crate) packages: &'a Packages,
     pub(crate) digest: Digest,
     pub(crate) sender: Address,
-    #[expect(dead_code, reason = "the epoch machine reads it")]
-    pub(crate) timestamp_ms: u64,
     /// A transaction of the chain itself: time conditions and the authority of capabilities do not bind it.
-    #[expect(dead_code, reason = "the epoch machine reads it")]
     pub(crate) privileged: bool,
     /// Package and module of the Move call that runs, for events.
     pub(crate) caller: (Address, Identifier),
@@ -105,7 +102,6 @@ impl<'a> Session<'a> {
         packages: &'a Packages,
         digest: Digest,
         sender: Address,
-        timestamp_ms: u64,
         privileged: bool,
     ) -> Self {
         Self {
@@ -113,7 +109,6 @@ impl<'a> Session<'a> {
             packages,
             digest,
             sender,
-            timestamp_ms,
             privileged,
             caller: (Address::TWO, Identifier::from_static("sui")),
             slots: BTreeMap::new(),

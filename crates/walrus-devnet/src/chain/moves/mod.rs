@@ -4,15 +4,19 @@
 //! types and fields are those of the Move sources, since clients see them.
 
 mod blob;
+mod committee;
 mod drive;
+mod epochs;
 mod exchange;
 mod framework;
 mod pool;
+mod staking;
 mod system;
 
 use super::execute::{Call, Outcome};
 use super::packages::{PackageIds, Packages, Pkg};
 
+pub(crate) use committee::agreed;
 pub(crate) use framework::treasury_key;
 pub(crate) use system::{VERSION, inner_type as system_inner_type};
 
@@ -41,6 +45,7 @@ fn native(pkg: Pkg, module: &str, name: &str) -> Option<Native> {
         (Pkg::Walrus, "system") => system::native(name).or_else(|| pool::system_native(name)),
         (Pkg::Walrus, "storage_pool") => pool::native(name),
         (Pkg::Walrus, "storage_resource" | "metadata" | "blob" | "shared_blob") => blob::native(module, name),
+        (Pkg::Walrus, "auth" | "node_metadata" | "staked_wal" | "staking") => staking::native(module, name),
         _ => None,
     }
 }

@@ -210,7 +210,6 @@ impl Tx {
         self.shared(chain, chain.chain.ids().unwrap().system_object, true)
     }
 
-    #[expect(dead_code, reason = "for the tests of staking")]
     pub(super) fn staking(&mut self, chain: &TestChain) -> Argument {
         self.shared(chain, chain.chain.ids().unwrap().staking_object, true)
     }
@@ -241,7 +240,6 @@ impl Tx {
         Argument::Result(self.call(package, path, &[], args))
     }
 
-    #[expect(dead_code, reason = "for the tests of coins")]
     pub(super) fn framework(&mut self, path: &str, targs: &[TypeTag], args: &[Argument]) -> Argument {
         Argument::Result(self.call(Address::TWO, path, targs, args))
     }
@@ -260,7 +258,6 @@ impl Tx {
         self.push(Command::TransferObjects(TransferObjects { objects: objects.to_vec(), address }))
     }
 
-    #[expect(dead_code, reason = "for the tests of vectors")]
     pub(super) fn vector(&mut self, type_: Option<TypeTag>, elements: Vec<Argument>) -> Argument {
         Argument::Result(self.push(Command::MakeMoveVector(MakeMoveVector { type_, elements })))
     }
