@@ -18,6 +18,7 @@ pub mod home;
 pub mod mount;
 pub mod options;
 pub mod output;
+pub mod session;
 pub mod status;
 pub mod umount;
 

@@ -11,7 +11,7 @@ use crate::journal::{Journal, Usage};
 use crate::seam::Clock;
 use crate::tree::record::Key;
 use crate::tree::{Fetch, Tree};
-use crate::vfs::{Outcome, Vfs};
+use crate::vfs::{Needs, Outcome, Scope, Vfs};
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::future::Future;
@@ -105,7 +105,7 @@ pub struct Status {
     pub stage: Stage,
     /// What is in the way, if anything.
     pub problem: Option<Problem>,
-    /// The pool, encoded bytes.
+    /// What the pool can hold, bytes of file content at the rate of full packs, reserves taken off.
     pub capacity_bytes: u64,
     /// Taken of it.
     pub used_bytes: u64,
@@ -167,6 +167,12 @@ impl Engine {
     /// Starts the pipeline on the current runtime. What recovery put on top of the tree is certified like any change;
     /// `orphans` are the blobs that the journal's pending record names and no commit certified.
     pub fn start(parts: Parts, config: Config, certified_at_ms: Option<u64>, orphans: Vec<[u8; 32]>) -> Self {
+        let shared = Self::shared(parts, config, certified_at_ms, orphans);
+        let tasks = vec![tokio::spawn(cycles(Arc::clone(&shared))), tokio::spawn(ticks(Arc::clone(&shared)))];
+        Self { shared, tasks: Mutex::new(tasks) }
+    }
+
+    fn shared(parts: Parts, config: Config, certified_at_ms: Option<u64>, orphans: Vec<[u8; 32]>) -> Arc<Shared> {
         let loader =
             Loader::new(Arc::clone(&parts.vfs), Arc::clone(&parts.tree), parts.reader.clone(), Arc::clone(&parts.keys));
         let shared = Arc::new(Shared {
@@ -185,8 +191,18 @@ impl Engine {
             cancel: CancellationToken::new(),
         });
         shared.announce_space();
-        let tasks = vec![tokio::spawn(cycles(Arc::clone(&shared))), tokio::spawn(ticks(Arc::clone(&shared)))];
-        Self { shared, tasks: Mutex::new(tasks) }
+        shared
+    }
+
+    /// For a read-only mount: loads and figures, nothing is ever committed.
+    pub fn reader(parts: Parts, config: Config, certified_at_ms: Option<u64>) -> Self {
+        let shared = Self::shared(parts, config, certified_at_ms, Vec::new());
+        Self { shared, tasks: Mutex::default() }
+    }
+
+    /// A reader has switched to a commit made at `committed_at_ms`.
+    pub fn seen_commit(&self, committed_at_ms: u64) {
+        self.shared.state.lock().certified_at_ms = Some(committed_at_ms);
     }
 
     /// Loads what vfs operations wait for.
@@ -229,7 +245,7 @@ impl Engine {
         let shared = &self.shared;
         let (counts, usage) = (shared.parts.vfs.counts(), shared.parts.journal.usage());
         let Usage { bytes: journal_bytes, .. } = usage;
-        let Capacity { total, used } = shared.parts.network.capacity();
+        let (capacity_bytes, used_bytes) = shared.space().unwrap_or_default();
         let state = shared.state.lock();
         Status {
             sequence: shared.parts.tree.sequence().0,
@@ -240,13 +256,22 @@ impl Engine {
             journal_bytes,
             stage: state.stage,
             problem: state.problem.clone(),
-            capacity_bytes: total,
-            used_bytes: used,
+            capacity_bytes,
+            used_bytes,
             packs: shared.packs.load(Ordering::Relaxed),
             packed_bytes: shared.packed_bytes.load(Ordering::Relaxed),
             commits: shared.commits.load(Ordering::Relaxed),
             reads: shared.parts.reader.stats(),
         }
+    }
+
+    /// Makes everything that was done before the call durable on the local disk.
+    pub async fn flush(&self) -> FsResult<()> {
+        let parts = &self.shared.parts;
+        let vfs = Arc::clone(&parts.vfs);
+        self.shared.loader.load(Needs { write_back: Some(Scope::All), ..Needs::default() }).await?;
+        let tail = parts.journal.tail();
+        blocking(move || vfs.sync_journal(tail)).await?
     }
 
     /// Ends the pipeline where it stands; the journal carries what is not certified. Gives the lease back when nothing
@@ -329,20 +354,26 @@ impl Shared {
         });
     }
 
-    /// Tells the vfs what the pool can hold: the capacity less what is reserved for going on (two full packs and a
-    /// checkpoint), in bytes of file content at the rate of a full pack.
+    /// Tells the vfs what the pool can hold.
     fn announce_space(&self) {
+        if let Some((capacity, used)) = self.space() {
+            self.parts.vfs.set_space(capacity, used);
+        }
+    }
+
+    /// What the pool can hold and holds: the capacity less what is reserved for going on (two full packs and a
+    /// checkpoint), in bytes of file content at the rate of a full pack.
+    fn space(&self) -> Option<(u64, u64)> {
         let network = &self.parts.network;
         let Capacity { total, used } = network.capacity();
         let target = self.pack_target();
-        let (Ok(full), Ok(small)) = (network.encoded_len(target), network.encoded_len(network.padding())) else {
-            return;
-        };
+        let full = network.encoded_len(target).ok()?;
+        let small = network.encoded_len(network.padding()).ok()?;
         let reserve = full.saturating_mul(2).saturating_add(small);
         let content = |encoded: u64| {
             u64::try_from(u128::from(encoded) * u128::from(target) / u128::from(full.max(1))).unwrap_or(u64::MAX)
         };
-        self.parts.vfs.set_space(content(total.saturating_sub(reserve)), content(used));
+        Some((content(total.saturating_sub(reserve)), content(used)))
     }
 
     /// The size of a full pack on this network.

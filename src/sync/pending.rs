@@ -54,11 +54,16 @@ impl Pending {
         Self { version: VERSION, base, commit: None, registered: Vec::new() }
     }
 
-    pub(super) fn storing(base: Sequence, registered: Vec<[u8; 32]>) -> Self {
+    /// Nothing is in flight; `registered` may take capacity for nothing.
+    pub fn storing(base: Sequence, registered: Vec<[u8; 32]>) -> Self {
         Self { version: VERSION, base, commit: None, registered }
     }
 
-    pub(super) fn encode(&self) -> FsResult<Vec<u8>> {
+    /// The record's bytes.
+    ///
+    /// # Errors
+    /// None that can be provoked.
+    pub fn encode(&self) -> FsResult<Vec<u8>> {
         bcs::to_bytes(self)
             .map_err(|error| FsError::new(Kind::Internal, "the pending record cannot be written").caused_by(error))
     }

@@ -1,15 +1,490 @@
 //! The composition root: from a mount request to an open drive.
 
-use super::request::Handover;
-use super::serve::OpenDrive;
+use super::request::{DriveName, Handover};
+use super::serve::{OpenDrive, Pipeline};
 use super::spawn::Parent;
+use crate::cache::{CacheConfig, PackReader, SliverCache};
+use crate::cli::control::Status;
 use crate::cli::exit::{Code, Failure};
-use crate::cli::home::Home;
+use crate::cli::home::{Home, private_dir};
+use crate::cli::options::{Lease, MountOptions};
+use crate::cli::output;
+use crate::cli::session::{self, Account};
+use crate::crypto::slots::{Argon2Cost, Passphrase, SlotSecret};
+use crate::drive::{self, CreateOptions, DriveClient, Holder, Secrets};
+use crate::error::{FsResult, Kind};
+use crate::fuse::Loader;
+use crate::ids::DriveUid;
+use crate::journal::{Journal, Limits, Recovery};
+use crate::seam::{Clock, OsDir, OsRandom, Random, SystemClock};
+use crate::sync::{self, Engine, Parts, Pending, Verdict, WalrusNetwork, WalrusSlivers};
+use crate::tree::{DriveState as TreeState, Tree};
+use crate::vfs::{self, Needs, Vfs};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use nix::fcntl::{Flock, FlockArg};
+use redstuff::Params;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use walrus_client::chain::WalrusState;
+
+/// Encoded capacity of the drive that is made unasked, bytes (design.md 10).
+const DEFAULT_CAPACITY: u64 = 256 << 30;
+
+/// Memory that all buffers of a mount take when nothing else is said, bytes (design.md 6).
+const DEFAULT_MEMORY: u64 = 512 << 20;
+
+/// How often a reader looks for new commits, and a writer at the pool.
+const FOLLOW: Duration = Duration::from_secs(5);
+
+/// How long a process of the same drive that is ending is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Opens the drive of `handover`, making what is missing when the request allows it.
 ///
 /// # Errors
 /// Why it cannot be opened.
-pub(crate) async fn open(_home: &Home, handover: &Handover, _parent: &mut Parent) -> Result<OpenDrive, Failure> {
-    Err(Failure::new(Code::Failed, format!("{} cannot be opened by this build", handover.request.drive.source())))
+pub(crate) async fn open(home: &Home, handover: &Handover, parent: &mut Parent) -> Result<OpenDrive, Failure> {
+    let request = &handover.request;
+    let found = {
+        let (home, name) = (home.clone(), request.network.clone());
+        tokio::task::spawn_blocking(move || session::network(&home, name.as_deref()))
+            .await
+            .map_err(|error| Failure::new(Code::Failed, "starting the network was interrupted").caused_by(error))??
+    };
+    let mut account = session::open(home, found).await?;
+    for line in std::mem::take(&mut account.made) {
+        parent.say(line);
+    }
+    let holder = holder(home)?;
+    let drive = Arc::new(open_drive(handover, &mut account, holder, parent).await?);
+    let state = account.client.state().await;
+    let state =
+        state.map_err(|error| Failure::from_fs("opening the drive", drive::chain_error("the network", error)))?;
+    let read_only = decide_read_only(&request.options, &drive, parent)?;
+    let lock = lock_drive(home, &drive.state().uid(), read_only).await?;
+    Assembly { home, options: &request.options, account: &account, drive, state, read_only, lock }.open().await
+}
+
+/// This machine's lease id, kept in state/: whoever loses state/ waits for the old lease.
+fn holder(home: &Home) -> Result<Holder, Failure> {
+    let path = home.state.join("holder");
+    let failed = |error| Failure::from_io(format!("cannot keep the lease id in {}", path.display()), error);
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            if let Ok(id) = <[u8; drive::HOLDER_BYTES]>::try_from(bytes.as_slice()) {
+                return Ok(Holder(id));
+            }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let id = OsRandom.bytes();
+    write_durably(&path, &id).map_err(failed)?;
+    Ok(Holder(id))
+}
+
+fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let temporary = path.with_extension("new");
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn secrets(handover: &Handover) -> Result<Secrets, Failure> {
+    let options = &handover.request.options;
+    let mut found = Vec::new();
+    if let Some(path) = &options.key_file {
+        let key = drive::keep::read_key_file(path)
+            .map_err(|error| Failure::from_fs(format!("the key file {} cannot be used", path.display()), error))?;
+        let key =
+            key.ok_or_else(|| Failure::new(Code::NotFound, format!("there is no key file {}", path.display())))?;
+        found.push(SlotSecret::KeyFile(key));
+    }
+    if let Some(path) = &options.passphrase_file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::from_io(format!("cannot read the passphrase file {}", path.display()), error))?;
+        found.push(passphrase(&text)?);
+    }
+    if let Some(typed) = &handover.secrets.passphrase {
+        found.push(passphrase(typed)?);
+    }
+    Ok(Secrets(found))
+}
+
+fn passphrase(text: &str) -> Result<SlotSecret, Failure> {
+    let passphrase = Passphrase::new(text).map_err(|error| Failure::from_fs("the passphrase cannot be used", error))?;
+    Ok(SlotSecret::Passphrase(passphrase, Argon2Cost::DEFAULT))
+}
+
+async fn open_drive(
+    handover: &Handover,
+    account: &mut Account,
+    holder: Holder,
+    parent: &mut Parent,
+) -> Result<DriveClient, Failure> {
+    let request = &handover.request;
+    let name = match &request.drive {
+        DriveName::Label(label) => drive::DriveName::Label(label.clone()),
+        DriveName::Id(id) => drive::DriveName::Id(
+            id.parse().map_err(|error| Failure::usage(format!("`{id}` is not an object id: {error}")))?,
+        ),
+    };
+    let secrets = secrets(handover)?;
+    match DriveClient::open(&account.session, &name, &secrets, holder).await {
+        Ok(drive) => Ok(drive),
+        Err(error) if error.kind() == Kind::Posix(libc::ENOENT) && request.create => {
+            create_default(account, holder, parent).await
+        }
+        Err(error) if error.kind() == Kind::WrongKey && secrets.0.is_empty() => {
+            Err(Failure::passphrase_wanted(&request.drive.source()).caused_by(error))
+        }
+        Err(error) => Err(Failure::from_fs(format!("{} cannot be opened", request.drive.source()), error)),
+    }
+}
+
+/// Makes the drive `default` on a network where nothing has a price.
+async fn create_default(account: &mut Account, holder: Holder, parent: &mut Parent) -> Result<DriveClient, Failure> {
+    if account.client.chain().network().faucet_url.is_none() {
+        return Err(Failure::new(
+            Code::NotFound,
+            "the wallet has no drive `default`; `walrusfs drive create` makes one and shows the price first",
+        ));
+    }
+    let making = |error| Failure::from_fs("the drive `default` cannot be made", error);
+    let state = account.client.state().await;
+    let state = state.map_err(|error| making(drive::chain_error("the network", error)))?;
+    let epochs = state.max_epochs_ahead;
+    let quote = account.session.quote_create(DEFAULT_CAPACITY, epochs).await.map_err(making)?;
+    account.fund(quote.frost.saturating_add(quote.frost / 10)).await?;
+    let options = CreateOptions {
+        label: super::request::DEFAULT_LABEL.to_owned(),
+        capacity: DEFAULT_CAPACITY,
+        epochs,
+        secret: None,
+        key_file: None,
+    };
+    let drive = DriveClient::create(&account.session, options, holder).await.map_err(making)?;
+    parent.say(format!(
+        "made the drive `default`: {} of encoded capacity for {epochs} epochs, {}",
+        output::bytes(DEFAULT_CAPACITY),
+        output::coins(quote.frost, "WAL")
+    ));
+    let key = account.session.keys.key_path(&drive.state().uid());
+    parent.say(format!("its key is in {}: keep a copy, without it nothing can be read", key.display()));
+    Ok(drive)
+}
+
+/// Whether the mount is read-only, given who holds the lease.
+fn decide_read_only(options: &MountOptions, drive: &DriveClient, parent: &mut Parent) -> Result<bool, Failure> {
+    /// Another machine takes over only this long after the lease's end (design.md 8), milliseconds.
+    const GRACE_MS: u64 = 120_000;
+    if options.read_only {
+        return Ok(true);
+    }
+    let state = drive.state();
+    let Some(lease) = state.lease().filter(|_| !state.is_writer(&drive.holder())) else { return Ok(false) };
+    let free_at = lease.expires_at_ms.saturating_add(GRACE_MS);
+    if free_at <= SystemClock.now_ms() || options.lease == Lease::Steal {
+        return Ok(false);
+    }
+    let until = output::time(lease.expires_at_ms);
+    if options.lease == Lease::ReadOnly {
+        parent.say(format!("another machine writes to this drive until {until}: mounting read-only"));
+        return Ok(true);
+    }
+    Err(Failure::new(
+        Code::LeaseHeld,
+        format!(
+            "another machine (lease {}) writes to this drive until {until}; unmount it there, wait until {}, mount with \
+             --read-only, or take over with -o lease=steal if that machine is lost",
+            hex::encode(&lease.holder.0[..4]),
+            output::time(free_at)
+        ),
+    ))
+}
+
+/// The lock that makes this the only process that writes to the drive on this machine.
+async fn lock_drive(home: &Home, uid: &DriveUid, read_only: bool) -> Result<Option<Flock<File>>, Failure> {
+    if read_only {
+        return Ok(None);
+    }
+    let dir = drive_dir(home, uid);
+    private_dir(&dir)?;
+    let path = dir.join("lock");
+    let failed = |error| Failure::from_io(format!("cannot lock {}", path.display()), error);
+    let mut file = File::options().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
+    let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(Some(lock)),
+            Err((again, nix::errno::Errno::EWOULDBLOCK)) if tokio::time::Instant::now() < deadline => file = again,
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
+                return Err(Failure::new(
+                    Code::Busy,
+                    "the drive is mounted on this machine already (see `walrusfs status`)",
+                ));
+            }
+            Err((_, errno)) => return Err(failed(errno.into())),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn drive_dir(home: &Home, uid: &DriveUid) -> PathBuf {
+    home.drives().join(hex::encode(&uid.0[..16]))
+}
+
+/// Everything that the rooms of an open drive are made from.
+struct Assembly<'a> {
+    home: &'a Home,
+    options: &'a MountOptions,
+    account: &'a Account,
+    drive: Arc<DriveClient>,
+    state: Arc<WalrusState>,
+    read_only: bool,
+    lock: Option<Flock<File>>,
+}
+
+impl Assembly<'_> {
+    async fn open(self) -> Result<OpenDrive, Failure> {
+        let opening = |error| Failure::from_fs("the drive cannot be opened", error);
+        let options = self.options;
+        let params = Params::new(self.state.n_shards())
+            .map_err(|error| Failure::new(Code::Failed, "the network's shards make no code").caused_by(error))?;
+        let memory = options.memory.unwrap_or(DEFAULT_MEMORY);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let uid = self.drive.state().uid();
+        let keys = self.drive.keys();
+        let cache_dir = options.cache_dir.clone().unwrap_or_else(|| self.home.cache.clone());
+        let slivers = SliverCache::open(&CacheConfig {
+            dir: Some(cache_dir.join("slivers").join(hex::encode(&uid.0[..16]))),
+            disk_bytes: options.cache_size.unwrap_or(CacheConfig::default().disk_bytes),
+            memory_bytes: memory / 4,
+            ..CacheConfig::default()
+        });
+        let reader = PackReader::new(Arc::new(WalrusSlivers::new(Arc::clone(&self.account.client), params)), slivers);
+        let tree = open_tree(&self.drive, &reader, memory).await.map_err(opening)?;
+        let (journal, recovery, orphans) = self.journal(&uid).await?;
+        let config = vfs::Config {
+            dirty_bytes: memory / 8,
+            cache_bytes: memory / 8,
+            read_only: self.read_only,
+            root_owner: (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw()),
+            ..vfs::Config::default()
+        };
+        let (tree, journal) = (Arc::new(tree), Arc::new(journal));
+        let vfs = Vfs::start(config, uid, Arc::clone(&tree), Arc::clone(&journal), recovery, None, Arc::clone(&clock));
+        let vfs = Arc::new(vfs.map_err(opening)?);
+        let network = WalrusNetwork::new(
+            Arc::clone(&self.account.client),
+            Arc::clone(&self.drive),
+            params,
+            options.lease == Lease::Steal,
+        );
+        let parts = Parts { vfs: Arc::clone(&vfs), tree, journal, keys, reader, network: Arc::new(network), clock };
+        let mut config = sync::Config::default();
+        config.interval = options.sync_interval.unwrap_or(config.interval);
+        config.gc_delay = options.gc_delay.unwrap_or(config.gc_delay);
+        config.pack_target = options.pack_size.unwrap_or(config.pack_target);
+        let seen = self.drive.state().facts.committed_at_ms;
+        let engine = if self.read_only {
+            Engine::reader(parts.clone(), config, Some(seen))
+        } else {
+            Engine::start(parts.clone(), config, Some(seen), orphans)
+        };
+        let expires = AtomicU64::new(self.drive.state().pool.ends_at_ms(&self.state, SystemClock.now_ms()));
+        let source = format!("walrus:{}", self.drive.state().label);
+        let service = Arc::new(Service {
+            engine,
+            parts,
+            drive: self.drive,
+            client: Arc::clone(&self.account.client),
+            read_only: self.read_only,
+            expires_at_ms: expires,
+            _lock: self.lock,
+        });
+        let follow = tokio::spawn(follow(Arc::downgrade(&service)));
+        drop(follow);
+        let (loader, pipeline) = (Arc::clone(&service), service);
+        Ok(OpenDrive { vfs, loader, pipeline, source, read_only: self.read_only })
+    }
+
+    /// Opens the journal and settles what an earlier life left: a commit that happened is trimmed off, and changes that
+    /// somebody else's commits have overtaken are refused.
+    async fn journal(&self, uid: &DriveUid) -> Result<(Journal, Recovery, Vec<[u8; 32]>), Failure> {
+        let dir = match (&self.options.journal_dir, self.read_only) {
+            (_, true) => drive_dir(self.home, uid).join(format!("reader-{}", std::process::id())),
+            (Some(dir), false) => dir.join(hex::encode(&uid.0[..16])),
+            (None, false) => drive_dir(self.home, uid).join("journal"),
+        };
+        let keys = self.drive.keys();
+        let state = self.drive.state();
+        let limits = Limits { bytes: self.options.journal_size.unwrap_or(DEFAULT_JOURNAL), ..Limits::default() };
+        let (sequence, tag, read_only) = (state.sequence(), state.facts.tag, self.read_only);
+        tokio::task::spawn_blocking(move || {
+            let failed = |error| Failure::from_fs(format!("the journal in {} cannot be used", dir.display()), error);
+            let open = || -> FsResult<(Journal, Recovery)> {
+                Journal::open(Box::new(OsDir::open(&dir)?), Arc::clone(&keys), limits)
+            };
+            let (mut journal, mut recovery) = open().map_err(failed)?;
+            if read_only {
+                // A reader journals nothing; the folder only gives the journal a place and goes at once.
+                let _ = std::fs::remove_dir_all(&dir);
+                return Ok((journal, recovery, Vec::new()));
+            }
+            report_losses(&recovery);
+            let pending = recovery.pending.as_deref().map(Pending::decode).transpose().map_err(failed)?;
+            match sync::judge(pending.as_ref(), sequence, tag) {
+                Verdict::Replay => {}
+                Verdict::Trim(commit) => {
+                    journal.trim(commit.cut, &commit.moved.into_iter().collect()).map_err(failed)?;
+                    drop(journal);
+                    (journal, recovery) = open().map_err(failed)?;
+                }
+                Verdict::Conflict if recovery.batches.is_empty() => {}
+                Verdict::Conflict => {
+                    return Err(Failure::new(
+                        Code::LeaseHeld,
+                        format!(
+                            "the journal in {} holds {} changes that were made on an older state: another machine has \
+                             committed to this drive since. Nothing was changed. Mount with --read-only to see the drive, \
+                             or move that folder away to go on without those changes",
+                            dir.display(),
+                            recovery.batches.len()
+                        ),
+                    ));
+                }
+            }
+            let orphans = pending.map(|pending| pending.registered).unwrap_or_default();
+            let note = Pending::storing(sequence, orphans.clone()).encode().map_err(failed)?;
+            let lsn = journal.put_pending(&note).map_err(failed)?;
+            journal.sync(lsn).map_err(failed)?;
+            Ok((journal, recovery, orphans))
+        })
+        .await
+        .map_err(|error| Failure::new(Code::Failed, "opening the journal was interrupted").caused_by(error))?
+    }
+}
+
+/// Bytes that the journal may take: with packs of 64 MiB a full one is still one commit of at most 60 packs.
+const DEFAULT_JOURNAL: u64 = 3 << 30;
+
+fn report_losses(recovery: &Recovery) {
+    let lost = &recovery.lost;
+    if lost.torn_bytes > 0 {
+        tracing::info!(bytes = lost.torn_bytes, "the journal ended in an unfinished write that nobody was promised");
+    }
+    for damage in &lost.damaged {
+        tracing::error!(
+            segment = damage.segment,
+            offset = damage.offset,
+            bytes = damage.bytes,
+            "the journal is damaged: changes {}..{} are lost, what follows them was kept",
+            damage.lsns.start,
+            damage.lsns.end
+        );
+    }
+}
+
+async fn open_tree(drive: &DriveClient, reader: &PackReader, memory: u64) -> FsResult<Tree> {
+    let state = drive.state();
+    let (keys, cache) = (drive.keys(), usize::try_from(memory / 8).unwrap_or(usize::MAX));
+    let seen = TreeState { sequence: state.sequence(), root: state.root(), log: &state.object.log };
+    match Tree::open(seen, reader, &keys, cache).await {
+        Err(error) if error.kind() == Kind::Corrupt => Tree::open(seen, &reader.verified(), &keys, cache).await,
+        opened => opened,
+    }
+}
+
+/// What the loop of the mount and the kernel's requests use of an open drive.
+struct Service {
+    engine: Engine,
+    parts: Parts,
+    drive: Arc<DriveClient>,
+    client: Arc<walrus_client::client::WalrusClient>,
+    read_only: bool,
+    expires_at_ms: AtomicU64,
+    /// Held as long as the drive is open.
+    _lock: Option<Flock<File>>,
+}
+
+impl Service {
+    /// One look at the chain: a reader switches to the newest commit, a writer sees its pool.
+    async fn look(&self) -> FsResult<()> {
+        let state = self.drive.refresh().await?;
+        if self.read_only && state.sequence() > self.parts.tree.sequence() {
+            let seen = TreeState { sequence: state.sequence(), root: state.root(), log: &state.object.log };
+            self.parts.tree.follow(seen, &self.parts.reader, &self.parts.keys).await?;
+            self.engine.seen_commit(state.facts.committed_at_ms);
+        }
+        let walrus = self.client.state().await.map_err(|error| drive::chain_error("the network", error))?;
+        let ends = state.pool.ends_at_ms(&walrus, SystemClock.now_ms());
+        self.expires_at_ms.store(ends, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+async fn follow(service: std::sync::Weak<Service>) {
+    let mut pause = FOLLOW;
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(service) = service.upgrade() else { return };
+        match service.look().await {
+            Ok(()) if service.read_only => pause = FOLLOW,
+            // A writer learns of its own commits at once; the pool's end moves rarely.
+            Ok(()) => pause = FOLLOW * 12,
+            Err(error) => {
+                tracing::debug!(%error, "the drive cannot be looked at now");
+                pause = (pause * 2).min(FOLLOW * 12);
+            }
+        }
+    }
+}
+
+impl Loader for Service {
+    fn load(&self, needs: Needs) -> BoxFuture<'_, FsResult<()>> {
+        self.engine.loader().load(needs).boxed()
+    }
+
+    fn certify(&self) -> BoxFuture<'_, FsResult<()>> {
+        async { self.engine.sync().await.map(drop) }.boxed()
+    }
+}
+
+impl Pipeline for Service {
+    fn sync(&self) -> BoxFuture<'_, FsResult<()>> {
+        self.certify()
+    }
+
+    fn close(&self) -> BoxFuture<'_, FsResult<()>> {
+        async {
+            let flushed = self.engine.flush().await;
+            self.engine.stop().await;
+            flushed
+        }
+        .boxed()
+    }
+
+    fn describe(&self, status: &mut Status) {
+        let now = self.engine.status();
+        status.drive_id = Some(self.drive.id().to_string());
+        status.network.clone_from(&self.client.chain().network().name);
+        status.sequence = now.sequence;
+        status.dirty_bytes = now.dirty_bytes;
+        status.pending_bytes = now.pending_bytes;
+        status.certified_at = now.certified_at_ms.filter(|ms| *ms > 0).map(output::time);
+        status.capacity_bytes = now.capacity_bytes;
+        status.used_bytes = now.used_bytes;
+        status.expires_at = Some(output::time(self.expires_at_ms.load(Ordering::Relaxed)));
+        status.cache_bytes = now.reads.cache.disk_bytes;
+        status.problem = now.problem.map(|problem| problem.message);
+    }
 }
