@@ -49,7 +49,7 @@ impl<'a> Cycle<'a> {
         let cut = shared.insist("cutting the journal", || self.cut()).await?;
         let frozen = parts.tree.frozen().is_some_and(|frozen| !frozen.is_empty());
         if !frozen && !shared.garbage_due() {
-            parts.tree.unfreeze();
+            parts.vfs.abort_cut();
             shared.certified(cut.changes);
             return Ok(());
         }
@@ -75,7 +75,7 @@ impl<'a> Cycle<'a> {
             .await?;
         if !frozen && draft.delete().is_empty() {
             // Something still needs the old packs; look again later.
-            parts.tree.unfreeze();
+            parts.vfs.abort_cut();
             shared.look_for_garbage_later();
             shared.certified(cut.changes);
             return Ok(());
