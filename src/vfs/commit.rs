@@ -21,7 +21,7 @@ const GROUPS_PER_BATCH: usize = 256;
 pub struct Cut {
     /// The commit holds every batch up to here.
     pub lsn: Lsn,
-    /// [`Counts::changes`] at the cut: a drive without later ones is clean.
+    /// The cut holds every change up to this number of [`Counts::changes`]; it may hold some later ones.
     pub changes: u64,
 }
 
@@ -54,9 +54,10 @@ impl Vfs {
     /// # Errors
     /// When another cut is being committed.
     pub fn cut(&self) -> Outcome<Cut> {
-        let (dirty, upto) = {
+        let (dirty, upto, changes) = {
             let state = self.state.lock();
-            (state.dirty.keys().copied().collect::<Vec<_>>(), state.writes)
+            let changes = self.changes.load(Ordering::Acquire);
+            (state.dirty.keys().copied().collect::<Vec<_>>(), state.writes, changes)
         };
         let mut named = Vec::with_capacity(dirty.len());
         for ino in dirty {
@@ -75,7 +76,7 @@ impl Vfs {
         self.run(|ctx| {
             ctx.st.frozen = Some(ctx.vfs.tree.freeze()?);
             ctx.st.top_groups.clear();
-            Ok(Cut { lsn: ctx.vfs.journal.tail(), changes: ctx.vfs.changes.load(Ordering::Acquire) })
+            Ok(Cut { lsn: ctx.vfs.journal.tail(), changes })
         })
     }
 

@@ -300,6 +300,7 @@ impl Ctx<'_> {
         let dirty = self.dirty_file(ino);
         dirty.mtime = Some(now);
         dirty.ctime = Some(now);
+        self.vfs.note_change();
     }
 
     /// The tree's ctime is newer than that of any write so far.

@@ -14,6 +14,8 @@ use std::ops::ControlFlow;
 
 /// Batches that one call spends on removing one inode's content.
 const BATCHES_PER_CALL: usize = 4;
+/// Bytes of room in the journal below which new handles write through: the largest request of the kernel.
+const DIRECT_BELOW: u64 = 1 << 20;
 
 impl Vfs {
     /// Drops `count` lookups of `ino`; an inode without names, lookups and handles is removed.
@@ -84,6 +86,9 @@ impl Vfs {
 
     /// Removes inodes that nothing names or uses any more, some at a time.
     pub(super) fn reap(&self) -> Outcome<()> {
+        if self.read_only.load(std::sync::atomic::Ordering::Acquire) {
+            return Outcome::Done(Ok(()));
+        }
         let listed = self.run(|ctx| ctx.list_orphans());
         if !matches!(listed, Outcome::Done(Ok(()))) {
             return listed;
@@ -110,7 +115,8 @@ impl Ctx<'_> {
         node.handles = node.handles.saturating_add(1);
         node.writers = node.writers.saturating_add(u32::from(writes));
         let room = self.vfs.journal.room();
-        Opened { handle, direct_io: writes && room <= self.st.dirty_bytes, keep_cache: true }
+        let direct_io = writes && room < self.st.dirty_bytes.saturating_add(DIRECT_BELOW);
+        Opened { handle, direct_io, keep_cache: true }
     }
 
     fn is_used(&self, ino: Ino) -> bool {

@@ -173,12 +173,11 @@ mod tests {
             let base = ChunkAddr { pack: PackNo(1), offset: 0, stored: plain, plain, birth: Sequence(1) };
             let (ranges, data, below) = ranged.to_store(Some(base));
             let again = Ranged::from_spool(&ranges, &data).unwrap();
-            let mut stored = if below.is_some() { [8; 100] } else { [0; 100] };
+            let under = |at: usize| if at < plain as usize { 8 } else { 0 };
+            let mut stored: [u8; 100] = std::array::from_fn(|at| if below.is_some() { under(at) } else { 0 });
             again.copy_to(0, &mut stored);
             for (at, byte) in model.iter().enumerate() {
-                let under = if at < plain as usize { 8 } else { 0 };
-                let kept = if below.is_some() && at >= plain as usize && stored[at] == 8 { 0 } else { stored[at] };
-                prop_assert_eq!(kept, byte.unwrap_or(under), "at {}", at);
+                prop_assert_eq!(stored[at], byte.unwrap_or(under(at)), "at {}", at);
             }
         }
 

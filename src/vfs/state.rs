@@ -309,6 +309,13 @@ impl Ctx<'_> {
 
     /// Appends `batch` to the journal and applies it to the tree: both or neither.
     pub(super) fn commit(&mut self, batch: Batch, urgency: Urgency) -> Step<()> {
+        self.move_down(batch, urgency)?;
+        self.vfs.note_change();
+        Ok(())
+    }
+
+    /// As `commit`, for a batch that only brings down what was counted as a change when it was written to memory.
+    pub(super) fn move_down(&mut self, batch: Batch, urgency: Urgency) -> Step<()> {
         match self.vfs.journal.append(&batch, urgency) {
             Ok(_) => {}
             Err(error) if error.kind() == Kind::DiskFull && urgency == Urgency::Normal => {
@@ -318,7 +325,6 @@ impl Ctx<'_> {
         }
         note_groups(&mut self.st.top_groups, &batch);
         self.vfs.tree.apply(batch);
-        self.vfs.note_change();
         Ok(())
     }
 

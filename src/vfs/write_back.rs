@@ -280,7 +280,7 @@ impl Ctx<'_> {
             inode.ctime = file.ctime.unwrap_or(inode.ctime);
         }
         edit.set_inode(ino, inode);
-        self.commit(edit.batch(), Urgency::Reserve)?;
+        self.move_down(edit.batch(), Urgency::Reserve)?;
         self.cut_dirty(ino, 0..u64::MAX, |file| {
             file.size = None;
             file.mtime = None;
@@ -340,7 +340,7 @@ impl Ctx<'_> {
         inode.ctime = ctime.unwrap_or(inode.ctime);
         self.count_bytes(&mut edit, before.size, inode.size)?;
         edit.set_inode(ino, inode);
-        self.commit(edit.batch(), Urgency::Reserve)?;
+        self.move_down(edit.batch(), Urgency::Reserve)?;
 
         let spooled: u64 = stored.iter().map(|chunk| u64::from(chunk.at.len)).sum();
         self.st.pending_bytes = self.st.pending_bytes.saturating_add(spooled);

@@ -1,1 +1,9 @@
-//! Tests.
+//! The vfs on a real tree, a real journal and a disk that can lose power; only the network is memory.
+
+mod commits;
+mod content;
+mod durability;
+mod model;
+mod names;
+mod semantics;
+mod world;
