@@ -10,6 +10,11 @@ use std::collections::BTreeMap;
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
+type Path = Vec<&'static str>;
+/// Paths, and whether each is a file.
+type Nodes = Vec<(Path, bool)>;
+type Contents = BTreeMap<Path, Vec<u8>>;
+
 /// Two directory levels of four names, and files in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Model {
@@ -404,7 +409,7 @@ impl Pair {
         self.history = vec![self.now.clone()];
     }
 
-    fn see(&self) -> (Vec<(Vec<&'static str>, bool)>, BTreeMap<Vec<&'static str>, Vec<u8>>) {
+    fn see(&self) -> (Nodes, Contents) {
         let mut nodes = Vec::new();
         let mut contents = BTreeMap::new();
         self.walk(ROOT, &mut Vec::new(), &mut nodes, &mut contents);
@@ -412,13 +417,7 @@ impl Pair {
         (nodes, contents)
     }
 
-    fn walk(
-        &self,
-        dir: Ino,
-        path: &mut Vec<&'static str>,
-        nodes: &mut Vec<(Vec<&'static str>, bool)>,
-        contents: &mut BTreeMap<Vec<&'static str>, Vec<u8>>,
-    ) {
+    fn walk(&self, dir: Ino, path: &mut Path, nodes: &mut Nodes, contents: &mut Contents) {
         let found = self.world.names(dir);
         assert_eq!(self.world.attr(dir).size, found.len() as u64, "entries of {path:?}");
         let mut subdirs = 0;
@@ -454,7 +453,7 @@ impl Pair {
     }
 }
 
-fn contents(model: &Model) -> BTreeMap<Vec<&'static str>, Vec<u8>> {
+fn contents(model: &Model) -> Contents {
     let file = |node: &Option<u64>| node.map(|number| model.files[&number].clone());
     model.nodes.iter().filter_map(|(path, node)| Some((path.clone(), file(node)?))).collect()
 }

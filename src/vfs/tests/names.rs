@@ -7,6 +7,8 @@ use crate::tree::record::Time;
 use crate::vfs::*;
 use libc::*;
 
+type Operation<'a> = dyn Fn(&Vfs) -> Outcome<()> + 'a;
+
 const LONG: [u8; 256] = [b'n'; 256];
 
 /// S-NAME-1, S-NAME-2, S-NAME-3
@@ -82,7 +84,7 @@ fn changes_of_entries_set_the_directory_times() {
     let world = World::new();
     let (a, b) = (world.mkdir(ROOT, "a"), world.mkdir(ROOT, "b"));
     let file = world.file(a, "f");
-    let steps: [(&str, &[Ino], &dyn Fn(&Vfs) -> Outcome<()>); 6] = [
+    let steps: [(&str, &[Ino], &Operation<'_>); 6] = [
         ("link", &[b], &|vfs| done(vfs.link(file, b, b"g"))),
         ("rename", &[a, b], &|vfs| vfs.rename(a, b"f", b, b"h", RenameMode::Replace)),
         ("exchange", &[b], &|vfs| vfs.rename(b, b"g", b, b"h", RenameMode::Exchange)),
@@ -475,7 +477,7 @@ fn a_read_only_mount_refuses_every_change() {
     let (file, dir) = (world.file(ROOT, "f"), world.mkdir(ROOT, "d"));
     world.vfs.set_read_only(true);
     let size = SetAttr { size: Some(1), ..SetAttr::default() };
-    let changes: [&dyn Fn(&Vfs) -> Outcome<()>; 14] = [
+    let changes: [&Operation<'_>; 14] = [
         &|vfs| done(vfs.mkdir(&SUPER, ROOT, b"x", 0)),
         &|vfs| done(vfs.mknod(&SUPER, ROOT, b"x", S_IFREG, 0)),
         &|vfs| done(vfs.create(&SUPER, ROOT, b"x", 0, O_RDWR)),
