@@ -8,7 +8,8 @@
 //! Whatever happens, the same bytes are sent again until their effects are final, an owned input has moved on, or their
 //! expiration has passed; only then is another transaction built. After a restart [`Executor::open`] does the same, and
 //! [`Executor::recovered`] tells what became of each intent. The coins of the wallet are kept as one SUI coin (all are
-//! given as gas, which merges them) and one WAL coin (merged inside the transaction).
+//! given as gas, which merges them) and one WAL coin (merged inside the transaction). The folder's lock is held for one
+//! operation at a time, not for the executor's life: several processes of a machine (a mount, a command) take turns.
 //!
 //! Promises: no transaction is paid twice; no intent is lost; nothing is signed that was not built here.
 //! Assumes that nobody else uses the wallet; if somebody does, transactions fail, and nothing else.
@@ -24,7 +25,7 @@ use crate::wallet::Wallet;
 use crate::wire::chain::ObjectId;
 use record::{Record, Settled, Store};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use sui_sdk_types::{Digest, GasPayment, Input, Transaction, TransactionExpiration, TransactionKind, TypeTag};
@@ -99,28 +100,53 @@ pub struct Executor {
     wallet: Arc<Wallet>,
     chain: Chain,
     config: ExecutorConfig,
-    inner: tokio::sync::Mutex<Inner>,
+    dir: PathBuf,
+    known: tokio::sync::Mutex<Known>,
 }
 
-struct Inner {
+/// The newest version of objects that effects told of, against servers that lag; `None`: the object is gone.
+type Known = HashMap<ObjectId, Option<u64>>;
+
+/// What one operation works with: the folder, locked against other processes, and what this process has seen.
+struct Inner<'a> {
     store: Store,
-    /// The newest version that effects told of, against servers that lag; `None`: the object is gone.
-    known: HashMap<ObjectId, Option<u64>>,
+    known: tokio::sync::MutexGuard<'a, Known>,
 }
 
 /// The largest number of gas coins and of WAL coins that one transaction takes.
 const MAX_COINS: usize = 200;
 /// Bound on remembered versions; old entries only protect against servers that lag by very much.
 const MAX_KNOWN: usize = 4096;
+/// How long another process of this machine may take for its transaction, and how often it is looked whether it has ended.
+const TURN_PATIENCE: Duration = Duration::from_secs(90);
+const TURN_PAUSE: Duration = Duration::from_millis(20);
 /// How often a transaction is rebuilt because a server was behind.
 const REBUILDS: usize = 4;
 
 impl Executor {
-    /// Opens the folder (made if missing, 0700), takes its lock, and reads the transactions of an earlier life. It does
-    /// not wait for them: [`Executor::settle`] or the next transaction does.
+    /// Opens the folder (made if missing, 0700) and checks the transactions of an earlier life. It does not wait for
+    /// them: [`Executor::settle`] or the next transaction does.
     pub fn open(dir: &Path, wallet: Arc<Wallet>, chain: Chain, config: ExecutorConfig) -> ClientResult<Self> {
-        let store = Store::open(dir)?;
-        Ok(Self { wallet, chain, config, inner: tokio::sync::Mutex::new(Inner { store, known: HashMap::new() }) })
+        match Store::open(dir) {
+            // Another process is at work with it right now, so it is usable.
+            Ok(_) | Err(ClientError::Locked { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self { wallet, chain, config, dir: dir.to_owned(), known: tokio::sync::Mutex::default() })
+    }
+
+    /// This process's turn, then this machine's: reads the folder anew, because others may have used it meanwhile.
+    async fn enter(&self) -> ClientResult<Inner<'_>> {
+        let known = self.known.lock().await;
+        let deadline = tokio::time::Instant::now() + TURN_PATIENCE;
+        loop {
+            match Store::open(&self.dir) {
+                Err(ClientError::Locked { .. }) if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(TURN_PAUSE).await;
+                }
+                store => return Ok(Inner { store: store?, known }),
+            }
+        }
     }
 
     /// The wallet.
@@ -134,8 +160,8 @@ impl Executor {
     }
 
     /// What became of transactions with an intent that was not forgotten, oldest first.
-    pub async fn recovered(&self) -> Vec<Recovered> {
-        let inner = self.inner.lock().await;
+    pub async fn recovered(&self) -> ClientResult<Vec<Recovered>> {
+        let inner = self.enter().await?;
         let report = |record: &Record| Recovered {
             ticket: Ticket(record.ticket),
             intent: record.intent.clone(),
@@ -145,7 +171,7 @@ impl Executor {
                 Some(Settled::Dropped(reason)) => RecoveredOutcome::Dropped(reason.clone()),
             },
         };
-        inner.store.records().filter(|record| !record.intent.is_empty()).map(report).collect()
+        Ok(inner.store.records().filter(|record| !record.intent.is_empty()).map(report).collect())
     }
 
     /// Settles what is pending, by sending the same bytes again.
@@ -153,13 +179,13 @@ impl Executor {
     /// # Errors
     /// [`ClientError::OutcomeUnknown`] if it is still not known what became of it.
     pub async fn settle(&self) -> ClientResult<()> {
-        let mut inner = self.inner.lock().await;
+        let mut inner = self.enter().await?;
         self.settle_pending(&mut inner).await
     }
 
     /// Drops a settled record: the caller has made durable what it needs of it.
     pub async fn forget(&self, ticket: Ticket) -> ClientResult<()> {
-        self.inner.lock().await.store.forget(ticket.0)
+        self.enter().await?.store.forget(ticket.0)
     }
 
     /// Builds, signs and executes one transaction. `build` may be called more than once, each time with an empty
@@ -175,7 +201,7 @@ impl Executor {
     where
         F: Fn(&mut Tx) -> ClientResult<()> + Send + Sync,
     {
-        let mut inner = self.inner.lock().await;
+        let mut inner = self.enter().await?;
         self.settle_pending(&mut inner).await?;
         let transaction = self.prepare(&inner, &request, &build).await?;
         let ticket = self.sign_and_store(&mut inner, &request, &transaction)?;
@@ -207,7 +233,7 @@ impl Executor {
     }
 
     /// A complete transaction, with a budget from a simulation, for objects as fresh as can be had.
-    async fn prepare<F>(&self, inner: &Inner, request: &Request, build: &F) -> ClientResult<Transaction>
+    async fn prepare<F>(&self, inner: &Inner<'_>, request: &Request, build: &F) -> ClientResult<Transaction>
     where
         F: Fn(&mut Tx) -> ClientResult<()> + Send + Sync,
     {
@@ -248,7 +274,7 @@ impl Executor {
 
     async fn assemble<F>(
         &self,
-        inner: &Inner,
+        inner: &Inner<'_>,
         request: &Request,
         build: &F,
         state: Arc<WalrusState>,
@@ -301,7 +327,7 @@ impl Executor {
     }
 
     /// Objects at versions not older than what this executor has seen.
-    async fn fresh_objects(&self, inner: &Inner, ids: &[ObjectId]) -> ClientResult<Vec<ObjectInfo>> {
+    async fn fresh_objects(&self, inner: &Inner<'_>, ids: &[ObjectId]) -> ClientResult<Vec<ObjectInfo>> {
         let mut backoff = Backoff::new(&self.config.policy);
         loop {
             let mut found = Vec::with_capacity(ids.len());
@@ -318,7 +344,7 @@ impl Executor {
     }
 
     /// The wallet's coins of one type, largest first, none older than what this executor has seen.
-    async fn fresh_coins(&self, inner: &Inner, coin_type: TypeTag) -> ClientResult<Vec<(ObjectInfo, u64)>> {
+    async fn fresh_coins(&self, inner: &Inner<'_>, coin_type: TypeTag) -> ClientResult<Vec<(ObjectInfo, u64)>> {
         let mut backoff = Backoff::new(&self.config.policy);
         loop {
             let coins = self.chain.coins(&self.wallet.address(), &coin_type).await?;
@@ -331,14 +357,14 @@ impl Executor {
         }
     }
 
-    fn sign_and_store(&self, inner: &mut Inner, request: &Request, transaction: &Transaction) -> ClientResult<u64> {
+    fn sign_and_store(&self, inner: &mut Inner<'_>, request: &Request, transaction: &Transaction) -> ClientResult<u64> {
         let signature = self.wallet.sign(transaction)?.to_bytes();
         let bytes = bcs::to_bytes(transaction)
             .map_err(|error| ClientError::Invalid(format!("the transaction cannot be serialized: {error}")))?;
         inner.store.append(request.intent.clone(), bytes, signature)
     }
 
-    async fn settle_pending(&self, inner: &mut Inner) -> ClientResult<()> {
+    async fn settle_pending(&self, inner: &mut Inner<'_>) -> ClientResult<()> {
         while let Some(record) = inner.store.pending() {
             let transaction: Transaction = bcs::from_bytes(&record.transaction)
                 .map_err(|error| ClientError::Invalid(format!("a stored transaction cannot be read: {error}")))?;
@@ -416,7 +442,7 @@ impl Executor {
     }
 }
 
-impl Inner {
+impl Inner<'_> {
     fn is_fresh(&self, object: &ObjectInfo) -> bool {
         match self.known.get(&object.id) {
             None => true,
