@@ -10,8 +10,11 @@
 //! itself: a command is a thin use of another room.
 
 pub mod args;
+pub mod blob;
+pub mod cache;
 pub mod control;
 pub mod devnet;
+pub mod drive;
 pub mod exit;
 pub mod helper;
 pub mod home;
@@ -21,6 +24,7 @@ pub mod output;
 pub mod session;
 pub mod status;
 pub mod umount;
+pub mod wallet;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -65,8 +69,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Sync(args) => umount::sync(&args),
         Command::Status(args) => status::run(&args),
         Command::Devnet(args) => devnet::run(args, &home::Home::open()?),
-        Command::Drive(_) | Command::Wallet(_) | Command::Blob(_) | Command::Cache(_) => {
-            Err(Failure::new(Code::Failed, "this command is not built yet"))
-        }
+        Command::Drive(command) => drive::run(&command),
+        Command::Wallet(command) => wallet::run(&command),
+        Command::Blob(command) => blob::run(&command),
+        Command::Cache(command) => cache::run(&command),
     }
 }

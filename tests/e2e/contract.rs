@@ -121,7 +121,7 @@ fn a_network_that_is_down_is_named() {
     assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
     assert!(!is_mounted(&point));
     let output = machine.run(&["mount", "--network", "moonnet", point.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(11), "{}", stderr(&output));
     assert!(stderr(&output).contains("moonnet"));
 }
 

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use walrus_client::chain::WalrusState;
+use zeroize::Zeroizing;
 
 /// Encoded capacity of the drive that is made unasked, bytes (design.md 10).
 const DEFAULT_CAPACITY: u64 = 256 << 30;
@@ -71,7 +72,7 @@ pub(crate) async fn open(home: &Home, handover: &Handover, parent: &mut Parent) 
 }
 
 /// This machine's lease id, kept in state/: whoever loses state/ waits for the old lease.
-fn holder(home: &Home) -> Result<Holder, Failure> {
+pub(crate) fn holder(home: &Home) -> Result<Holder, Failure> {
     let path = home.state.join("holder");
     let failed = |error| Failure::from_io(format!("cannot keep the lease id in {}", path.display()), error);
     match std::fs::read(&path) {
@@ -109,14 +110,47 @@ fn secrets(handover: &Handover) -> Result<Secrets, Failure> {
         found.push(SlotSecret::KeyFile(key));
     }
     if let Some(path) = &options.passphrase_file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::from_io(format!("cannot read the passphrase file {}", path.display()), error))?;
-        found.push(passphrase(&text)?);
+        found.push(passphrase_of(path)?);
     }
+    found.extend(credentials()?);
     if let Some(typed) = &handover.secrets.passphrase {
         found.push(passphrase(typed)?);
     }
     Ok(Secrets(found))
+}
+
+/// What systemd gives the unit (`LoadCredential=`): a passphrase, a key file, or neither.
+fn credentials() -> Result<Vec<SlotSecret>, Failure> {
+    let Some(dir) = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    if let Some(key) = drive::keep::read_key_file(&dir.join("walrusfs.key"))
+        .map_err(|error| Failure::from_fs("the credential walrusfs.key cannot be used", error))?
+    {
+        found.push(SlotSecret::KeyFile(key));
+    }
+    let path = dir.join("walrusfs.passphrase");
+    if path.exists() {
+        found.push(passphrase_of(&path)?);
+    }
+    Ok(found)
+}
+
+/// The secret of a passphrase file: its first line.
+pub(crate) fn passphrase_of(path: &Path) -> Result<SlotSecret, Failure> {
+    let text = std::fs::read_to_string(path).map(Zeroizing::new);
+    let text =
+        text.map_err(|error| Failure::from_io(format!("cannot read the passphrase file {}", path.display()), error))?;
+    passphrase(text.lines().next().unwrap_or_default())
+}
+
+/// The drive as the drive room names it.
+pub(crate) fn drive_name(name: &DriveName) -> Result<drive::DriveName, Failure> {
+    Ok(match name {
+        DriveName::Label(label) => drive::DriveName::Label(label.clone()),
+        DriveName::Id(id) => drive::DriveName::Id(
+            id.parse().map_err(|error| Failure::usage(format!("`{id}` is not an object id: {error}")))?,
+        ),
+    })
 }
 
 fn passphrase(text: &str) -> Result<SlotSecret, Failure> {
@@ -131,12 +165,7 @@ async fn open_drive(
     parent: &mut Parent,
 ) -> Result<DriveClient, Failure> {
     let request = &handover.request;
-    let name = match &request.drive {
-        DriveName::Label(label) => drive::DriveName::Label(label.clone()),
-        DriveName::Id(id) => drive::DriveName::Id(
-            id.parse().map_err(|error| Failure::usage(format!("`{id}` is not an object id: {error}")))?,
-        ),
-    };
+    let name = drive_name(&request.drive)?;
     let secrets = secrets(handover)?;
     match DriveClient::open(&account.session, &name, &secrets, holder).await {
         Ok(drive) => Ok(drive),

@@ -47,7 +47,7 @@ fn live(home: &Home, handover: Handover, parent: &mut Parent) -> Result<(), Fail
 }
 
 /// Logs go to stderr, which is the log file of a daemon. `WALRUSFS_LOG` takes tracing's filter language.
-fn log_to_stderr(level: Option<&str>) -> Result<(), Failure> {
+pub(crate) fn log_to_stderr(level: Option<&str>) -> Result<(), Failure> {
     let directives = std::env::var("WALRUSFS_LOG").ok().or_else(|| level.map(str::to_owned));
     let filter = EnvFilter::try_new(directives.as_deref().unwrap_or("info"))
         .map_err(|error| Failure::new(Code::Usage, "log_level is not understood").caused_by(error))?;

@@ -4,7 +4,7 @@
 //! user what that process reports. The process ([`daemon`]) opens the drive ([`assemble`]), mounts it and serves it until it is
 //! unmounted. In the foreground the command is that process itself.
 
-mod assemble;
+pub(crate) mod assemble;
 pub mod daemon;
 mod notify;
 pub mod request;

@@ -1,0 +1,126 @@
+//! `walrusfs wallet`: the address that owns drives and pays for storage.
+
+use super::args::{NetworkArgs, WalletCommand};
+use super::exit::Failure;
+use super::home::Home;
+use super::output;
+use super::session::{self, Account};
+use crate::drive::chain_error;
+use serde::Serialize;
+use walrus_client::ClientError;
+use walrus_client::wallet::Wallet;
+
+/// Runs the command.
+///
+/// # Errors
+/// When wallet, network or faucet cannot be used.
+pub fn run(command: &WalletCommand) -> Result<(), Failure> {
+    let home = Home::open()?;
+    match command {
+        WalletCommand::Address { network } => address(&home, network),
+        WalletCommand::Balance { network, json } => balance(&home, network, *json),
+        WalletCommand::Fund { network } => fund(&home, network),
+    }
+}
+
+/// Opens the wallet on the network that was named, and says what was made for it.
+///
+/// # Errors
+/// As [`session::open`].
+pub(crate) async fn account(home: &Home, network: &NetworkArgs) -> Result<Account, Failure> {
+    let config = tokio::task::block_in_place(|| session::network(home, network.network.as_deref()))?;
+    let mut account = session::open(home, config).await?;
+    for line in std::mem::take(&mut account.made) {
+        output::note(line);
+    }
+    Ok(account)
+}
+
+/// Runs `work` on a runtime of its own, with warnings on stderr.
+///
+/// # Errors
+/// What `work` came to.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    super::mount::daemon::log_to_stderr(Some("warn"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::from_io("cannot start the runtime", error))?;
+    runtime.block_on(work)
+}
+
+/// Says what was being done when the client failed.
+pub(crate) fn client_failure(doing: &str) -> impl FnOnce(ClientError) -> Failure {
+    let doing = doing.to_owned();
+    move |error| Failure::from_fs(&doing, chain_error(&doing, error))
+}
+
+fn address(home: &Home, network: &NetworkArgs) -> Result<(), Failure> {
+    let path = session::wallet_path(home);
+    if path.exists() {
+        let wallet = Wallet::load(&path).map_err(client_failure("the wallet cannot be read"))?;
+        output::line(wallet.address());
+        return Ok(());
+    }
+    block_on(async {
+        let account = account(home, network).await?;
+        output::line(account.session.owner());
+        Ok(())
+    })
+}
+
+#[derive(Serialize)]
+struct Balance {
+    address: String,
+    network: String,
+    mist: u64,
+    frost: u64,
+}
+
+fn balance(home: &Home, network: &NetworkArgs, json: bool) -> Result<(), Failure> {
+    block_on(async {
+        let account = account(home, network).await?;
+        show_balance(&account, json).await
+    })
+}
+
+async fn show_balance(account: &Account, json: bool) -> Result<(), Failure> {
+    let balances = account.session.executor.balances().await;
+    let (mist, frost) = balances.map_err(client_failure("the balance cannot be read"))?;
+    if json {
+        return output::json(&Balance {
+            address: account.session.owner().to_string(),
+            network: account.client.chain().network().name.clone(),
+            mist,
+            frost,
+        });
+    }
+    output::line(output::coins(mist, "SUI"));
+    output::line(output::coins(frost, "WAL"));
+    Ok(())
+}
+
+/// Part of what the faucet gives that is changed for WAL.
+const FOR_WAL: u64 = 2;
+
+fn fund(home: &Home, network: &NetworkArgs) -> Result<(), Failure> {
+    block_on(async {
+        let account = account(home, network).await?;
+        let executor = &account.session.executor;
+        let failed = client_failure("the wallet cannot be funded");
+        let funded = async {
+            let (before, _) = executor.balances().await?;
+            account.client.request_sui(&account.session.owner()).await?;
+            let (after, _) = executor.balances().await?;
+            if account.client.chain().network().exchange_object.is_some() {
+                let mist = after.saturating_sub(before) / FOR_WAL;
+                if mist > 0 {
+                    account.client.buy_wal(executor, mist).await?;
+                }
+            }
+            Ok(())
+        };
+        funded.await.map_err(failed)?;
+        show_balance(&account, false).await
+    })
+}
