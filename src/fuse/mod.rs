@@ -31,6 +31,7 @@ mod convert;
 mod mount;
 mod requests;
 mod session;
+mod utab;
 
 pub use answer::Loader;
 pub use mount::{MountError, MountSpec, Mountpoint, mount_of, unmount};

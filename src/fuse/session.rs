@@ -3,6 +3,7 @@
 use super::answer::{Loader, Service};
 use super::mount::{MountError, MountSpec, Mountpoint, device_of, raise_read_ahead, unmount};
 use super::requests::Requests;
+use super::utab;
 use crate::error::FsResult;
 use crate::vfs::Vfs;
 use fuser::{Config, Session, SessionACL};
@@ -109,6 +110,11 @@ pub fn mount(
         })
         .map_err(handshake)?;
     mounted.device = device_of(at.path());
+    if nix::unistd::geteuid().is_root()
+        && let Err(error) = utab::add(&spec.source, at.path())
+    {
+        tracing::info!(%error, "plain `umount` will not wait until everything is certified; `walrusfs umount` does");
+    }
     raise_read_ahead(at.path(), READ_AHEAD_KIB);
     Ok(mounted)
 }
@@ -182,6 +188,12 @@ impl Drop for Mounted {
             && let Err(error) = unmount(&self.path, true)
         {
             tracing::error!(%error, "the mount could not be taken away");
+        }
+        if nix::unistd::geteuid().is_root()
+            && device_of(&self.path).is_none()
+            && let Err(error) = utab::remove(&self.path)
+        {
+            tracing::debug!(%error, "libmount's table keeps a line of a mount that is gone");
         }
     }
 }
