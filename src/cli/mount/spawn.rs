@@ -106,7 +106,9 @@ pub fn start(home: &Home, handover: &Handover, say: &mut dyn FnMut(&str)) -> Res
             .map_err(|error| Failure::new(Code::Failed, "the mount cannot be described").caused_by(error))?,
     );
     let failed = |error| Failure::from_io("cannot start the mount process", error);
-    let mut child = Command::new("/proc/self/exe")
+    // By its path, so that ps(1) shows its name; by what runs now when the file has been replaced since.
+    let program = std::env::current_exe().ok().filter(|path| path.exists());
+    let mut child = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()))
         .arg0("walrusfs")
         .arg(COMMAND)
         .stdin(Stdio::piped())
