@@ -109,7 +109,7 @@ fn a_network_that_is_down_is_named() {
     fs::write(
         &file,
         format!(
-            "name = \"down\"\nrpc_urls = [\"http://127.0.0.1:{port}\"]\nsystem_object = \"{}\"\nstaking_object = \"{}\"\n\
+            "name = \"down\"\nrpc_urls = [\"http://127.0.0.1:{port}\"]\nfaucet_url = \"http://127.0.0.1:{port}\"\nsystem_object = \"{}\"\nstaking_object = \"{}\"\n\
              drive_package = \"{}\"\n",
             id("1"),
             id("2"),

@@ -106,7 +106,7 @@ async fn after_a_crash_the_intent_is_settled_once() {
         drop(executor);
 
         let executor = bench.open();
-        let recovered = executor.recovered().await;
+        let recovered = executor.recovered().await.unwrap();
         assert_eq!(recovered.len(), 1);
         assert_eq!(recovered[0].intent, b"commit 7");
         assert!(matches!(recovered[0].outcome, RecoveredOutcome::Pending));
@@ -117,7 +117,7 @@ async fn after_a_crash_the_intent_is_settled_once() {
             state.send_faults.clear();
         }
         executor.settle().await.unwrap();
-        let recovered = executor.recovered().await;
+        let recovered = executor.recovered().await.unwrap();
         match &recovered[0].outcome {
             RecoveredOutcome::Final(effects) => effects.check().unwrap(),
             other => panic!("{name}: {other:?}"),
@@ -125,7 +125,7 @@ async fn after_a_crash_the_intent_is_settled_once() {
         assert_eq!(bench.net.chain.state.lock().unwrap().executed.len(), 1, "{name}");
         drop(executor);
         let executor = bench.open();
-        let recovered = executor.recovered().await;
+        let recovered = executor.recovered().await.unwrap();
         assert!(matches!(&recovered[0].outcome, RecoveredOutcome::Final(_)), "the outcome survives a restart");
         executor.forget(recovered[0].ticket).await.unwrap();
         executor.run(request(b""), nothing).await.unwrap();
@@ -143,7 +143,7 @@ async fn a_transaction_is_given_up_only_with_proof() {
     bench.net.chain.touch(&bench.coin);
     bench.faults(&[]);
     executor.settle().await.unwrap();
-    match &executor.recovered().await[0].outcome {
+    match &executor.recovered().await.unwrap()[0].outcome {
         RecoveredOutcome::Dropped(reason) => assert!(reason.contains("moved on"), "{reason}"),
         other => panic!("{other:?}"),
     }
@@ -158,15 +158,20 @@ async fn a_transaction_is_given_up_only_with_proof() {
     assert!(matches!(executor.settle().await, Err(ClientError::OutcomeUnknown { .. })), "the last valid epoch");
     bench.net.chain.state.lock().unwrap().epoch += 1;
     executor.settle().await.unwrap();
-    assert!(matches!(&executor.recovered().await[0].outcome, RecoveredOutcome::Dropped(_)));
+    assert!(matches!(&executor.recovered().await.unwrap()[0].outcome, RecoveredOutcome::Dropped(_)));
 }
 
 #[tokio::test]
-async fn one_executor_for_each_wallet() {
+async fn processes_with_one_wallet_take_turns() {
     let bench = Bench::new();
-    let _first = bench.open();
-    let second = Executor::open(bench.dir.path(), bench.wallet.clone(), bench.net.client.chain().clone(), config());
-    assert!(matches!(second, Err(ClientError::Locked { .. })));
+    let (first, second) = (bench.open(), bench.open());
+    let (one, other) = tokio::join!(first.run(request(b"one"), nothing), second.run(request(b"other"), nothing));
+    one.unwrap();
+    other.unwrap();
+    assert_eq!(bench.net.chain.state.lock().unwrap().executed.len(), 2);
+    let seen = first.recovered().await.unwrap();
+    assert_eq!(seen.len(), 2, "each sees what the other left");
+    assert_ne!(seen[0].ticket, seen[1].ticket);
 }
 
 #[tokio::test]
