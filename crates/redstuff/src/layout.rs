@@ -41,7 +41,7 @@ impl Layout {
     pub(crate) fn put(&self, shard: &mut [[u8; 64]], i: usize, symbol: &[u8]) {
         let shard = shard.as_flattened_mut();
         let (whole, tail) = symbol.split_at(self.whole);
-        shard[i * self.whole..][..self.whole].copy_from_slice(whole);
+        copy_whole(&mut shard[i * self.whole..][..self.whole], whole);
         if self.half > 0 {
             let (low, high) = tail.split_at(self.half);
             let at = self.tail(i);
@@ -55,7 +55,7 @@ impl Layout {
     pub(crate) fn get(&self, shard: &[[u8; 64]], i: usize, symbol: &mut [u8]) {
         let shard = shard.as_flattened();
         let (whole, tail) = symbol.split_at_mut(self.whole);
-        whole.copy_from_slice(&shard[i * self.whole..][..self.whole]);
+        copy_whole(whole, &shard[i * self.whole..][..self.whole]);
         if self.half > 0 {
             let (low, high) = tail.split_at_mut(self.half);
             let at = self.tail(i);
@@ -69,6 +69,18 @@ impl Layout {
         for (i, symbol) in symbols.chunks_exact_mut(self.size).enumerate() {
             self.get(shard, i, symbol);
         }
+    }
+}
+
+/// Copies complete chunks: a few of them without a call.
+#[inline(always)]
+fn copy_whole(to: &mut [u8], from: &[u8]) {
+    if to.len() <= 512 {
+        for (to, from) in to.as_chunks_mut::<64>().0.iter_mut().zip(from.as_chunks::<64>().0) {
+            *to = *from;
+        }
+    } else {
+        to.copy_from_slice(from);
     }
 }
 

@@ -21,6 +21,7 @@ use crate::simd::blake::{self, Octet};
 use crate::simd::{Backend, Shards};
 use crate::{Axis, Params};
 use std::ops::Range;
+use std::slice::{from_mut, from_ref};
 use std::sync::{Mutex, PoisonError};
 
 /// The numbers of one encoding.
@@ -493,7 +494,17 @@ impl Job<'_> {
             });
             for i in 0..width {
                 let leaf = &mut scratch.leaves[i * octets + octet];
-                blake::leaves(backend.simd, &lanes.map(|lane| lane.get(i, size)), leaf);
+                let symbols = [
+                    lanes[0].get(i, size),
+                    lanes[1].get(i, size),
+                    lanes[2].get(i, size),
+                    lanes[3].get(i, size),
+                    lanes[4].get(i, size),
+                    lanes[5].get(i, size),
+                    lanes[6].get(i, size),
+                    lanes[7].get(i, size),
+                ];
+                blake::leaves(backend.simd, &symbols, leaf);
                 let column = columns.start + i - self.columns.start;
                 push(backend, &mut self.partial, octets, octet, column, *leaf);
             }
@@ -531,15 +542,15 @@ impl Job<'_> {
 /// Adds the leaves of column `column` of a job to the row trees of an octet of rows, `[level][octet]` in `partial`: like adding one to a
 /// binary number, a completed pair carries into the level above.
 fn push(backend: &Backend, partial: &mut [Octet], octets: usize, octet: usize, mut column: usize, leaf: Octet) {
-    let mut node = [leaf];
+    let (mut node, mut parent) = (leaf, Octet::EMPTY);
     let mut at = octet;
     while column & 1 == 1 {
-        let (left, right) = ([partial[at]], node);
-        blake::parents(backend.simd, &left, &right, &mut node);
+        blake::parents(backend.simd, from_ref(&partial[at]), from_ref(&node), from_mut(&mut parent));
+        node = parent;
         column >>= 1;
         at += octets;
     }
-    partial[at] = node[0];
+    partial[at] = node;
 }
 
 /// Step 2 without hashing and only for some recovery rows, `rows` counted from the first one: a window of recovery primary slivers.

@@ -5,7 +5,7 @@
 //! the recovery of the other. Types here are named for the axis of the *target*, the sliver being recovered.
 
 use crate::code::Code;
-use crate::merkle::MerkleProof;
+use crate::merkle::{MerkleProof, Node};
 use crate::simd::Backend;
 use crate::sliver::check_index;
 use crate::wire::{Reader, put_bytes, put_uleb};
@@ -292,14 +292,18 @@ pub fn recover_sliver<T: SliverAxis>(
     let need = usize::from(metadata.params().symbols_per_sliver(T::AXIS));
     let mut taken = vec![false; metadata.params().n_shards().into()];
     let mut valid = Vec::with_capacity(need);
-    for symbol in symbols {
-        if valid.len() == need {
+    let mut rest = symbols.into_iter();
+    while valid.len() < need {
+        // Proofs are verified eight at a time; the last ones may be fewer.
+        let batch: Vec<RecoverySymbol<T>> = rest.by_ref().take(8.min(need - valid.len())).collect();
+        if batch.is_empty() {
             break;
         }
-        if symbol.verify(target, metadata).is_ok()
-            && !std::mem::replace(&mut taken[symbol.symbol.source.as_usize()], true)
-        {
-            valid.push(symbol);
+        let proven = verify_batch(&batch, target, metadata);
+        for (symbol, _) in batch.into_iter().zip(proven).filter(|(_, proven)| *proven) {
+            if !std::mem::replace(&mut taken[symbol.symbol.source.as_usize()], true) {
+                valid.push(symbol);
+            }
         }
     }
     if valid.len() < need {
@@ -313,6 +317,26 @@ pub fn recover_sliver<T: SliverAxis>(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Which symbols of a batch are proven.
+fn verify_batch<T: SliverAxis>(
+    batch: &[RecoverySymbol<T>],
+    target: SliverIndex<T>,
+    metadata: &VerifiedMetadata,
+) -> Vec<bool> {
+    let size = usize::from(metadata.symbol_size().get());
+    let in_lanes = <&[RecoverySymbol<T>; 8]>::try_from(batch).ok().and_then(|batch| {
+        let mut roots = [&Node::Empty; 8];
+        for (root, symbol) in roots.iter_mut().zip(batch) {
+            // What does not even have the right shape is left to the verification one by one.
+            *root = metadata.sliver_hash(symbol.symbol.source).filter(|_| symbol.symbol.data.len() == size)?;
+        }
+        let (proofs, leaves) = (batch.each_ref().map(|s| &s.proof), batch.each_ref().map(|s| s.symbol.data()));
+        let (simd, n) = (Backend::detected().simd, metadata.params().n_shards().into());
+        Some(MerkleProof::verify_eight(simd, proofs, roots, &leaves, target.as_usize(), n).to_vec())
+    });
+    in_lanes.unwrap_or_else(|| batch.iter().map(|symbol| symbol.verify(target, metadata).is_ok()).collect())
 }
 
 /// Decodes a sliver from exactly enough symbols of distinct sources and right size.

@@ -3,6 +3,9 @@
 //! Digests stay in lanes ([`Octet`]) from the leaves to the roots: the parents of two columns of nodes need no shuffling at
 //! all, the parents within one column one shuffle per word. Additions of message words that are known to be zero are left out
 //! (7 of 16 words of an inner node, 15 of 16 of a leaf of up to 7 bytes) where the rounds are unrolled.
+//!
+//! The generic bodies here are compiled once per level, inside functions that enable its instructions. They have no closures and no iterator
+//! adaptors over vectors: what the compiler does not inline there would be compiled without those instructions.
 
 use super::Simd;
 use super::lanes::{Lanes, Portable};
@@ -62,6 +65,17 @@ impl Octet {
     /// Eight empty nodes.
     pub(crate) const EMPTY: Self = Self { words: [[0; 8]; 4] };
 
+    /// Eight digests in lanes.
+    pub(crate) fn from_digests(digests: [&[u8; 32]; 8]) -> Self {
+        let mut octet = Self::EMPTY;
+        for (lane, digest) in digests.into_iter().enumerate() {
+            for (word, bytes) in octet.words.iter_mut().zip(digest.as_chunks::<8>().0) {
+                word[lane] = u64::from_le_bytes(*bytes);
+            }
+        }
+        octet
+    }
+
     /// The digest of a lane below 8.
     pub(crate) fn digest(&self, lane: usize) -> [u8; 32] {
         let mut digest = [0; 32];
@@ -114,9 +128,16 @@ macro_rules! round {
 
 #[inline(always)]
 fn initial<L: Lanes>(l: L) -> [L::V; 8] {
-    let mut h = IV;
-    h[0] ^= PARAMETERS;
-    h.map(|word| l.splat(word))
+    [
+        l.splat(IV[0] ^ PARAMETERS),
+        l.splat(IV[1]),
+        l.splat(IV[2]),
+        l.splat(IV[3]),
+        l.splat(IV[4]),
+        l.splat(IV[5]),
+        l.splat(IV[6]),
+        l.splat(IV[7]),
+    ]
 }
 
 /// The compression function; message words at or above `W` are zero, `total` bytes have been taken in with this block.
@@ -157,14 +178,26 @@ fn compress<L: Lanes, const W: usize>(l: L, h: [L::V; 8], m: &[L::V; 16], total:
             }
         }
     }
-    std::array::from_fn(|i| l.xor(h[i], l.xor(v[i], v[i + 8])))
+    let mut out = h;
+    for i in 0..8 {
+        out[i] = l.xor(h[i], l.xor(v[i], v[i + 8]));
+    }
+    out
+}
+
+#[inline(always)]
+fn load<L: Lanes>(l: L, from: &Octet) -> [L::V; 4] {
+    let [a, b, c, d] = &from.words;
+    [l.load(a), l.load(b), l.load(c), l.load(d)]
 }
 
 #[inline(always)]
 fn store<L: Lanes>(l: L, h: &[L::V; 8], to: &mut Octet) {
-    for (word, to) in h.iter().zip(&mut to.words) {
-        l.store(*word, to);
-    }
+    let [a, b, c, d] = &mut to.words;
+    l.store(h[0], a);
+    l.store(h[1], b);
+    l.store(h[2], c);
+    l.store(h[3], d);
 }
 
 /// `H(0x00 || data[lane])` for eight messages of one length.
@@ -203,7 +236,7 @@ fn node_in<L: Lanes>(l: L, left: &[L::V; 4], right: &[L::V; 4]) -> [L::V; 8] {
 #[inline(always)]
 pub(super) fn parents_in<L: Lanes>(l: L, left: &[Octet], right: &[Octet], out: &mut [Octet]) {
     for ((left, right), out) in left.iter().zip(right).zip(out) {
-        let h = node_in(l, &left.words.map(|word| l.load(&word)), &right.words.map(|word| l.load(&word)));
+        let h = node_in(l, &load(l, left), &load(l, right));
         store(l, &h, out);
     }
 }

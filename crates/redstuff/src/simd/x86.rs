@@ -69,9 +69,43 @@ macro_rules! hashing {
 hashing!(Avx2, "avx2");
 hashing!(Avx512, "avx512f,avx512bw,avx512vl,gfni");
 
+impl Avx2 {
+    /// Rotation of four lanes: by whole bytes with shuffles, by 63 bits with a shift and an addition.
+    #[inline(always)]
+    fn ror_half<const BITS: i32>(self, a: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            match BITS {
+                32 => _mm256_shuffle_epi32::<0b10_11_00_01>(a),
+                24 => {
+                    let bytes = _mm_setr_epi8(3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10);
+                    _mm256_shuffle_epi8(a, _mm256_broadcastsi128_si256(bytes))
+                }
+                16 => {
+                    let bytes = _mm_setr_epi8(2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9);
+                    _mm256_shuffle_epi8(a, _mm256_broadcastsi128_si256(bytes))
+                }
+                _ => _mm256_or_si256(_mm256_srli_epi64::<63>(a), _mm256_add_epi64(a, a)),
+            }
+        }
+    }
+
+    /// The even and the odd ones of eight lanes.
+    #[inline(always)]
+    fn split(self, v: [__m256i; 2]) -> (__m256i, __m256i) {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            (
+                _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_unpacklo_epi64(v[0], v[1])),
+                _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_unpackhi_epi64(v[0], v[1])),
+            )
+        }
+    }
+}
+
 impl Lanes for Avx2 {
     type V = [__m256i; 2];
-    const UNROLL: bool = false;
+    const UNROLL: bool = true;
 
     #[inline(always)]
     fn splat(self, value: u64) -> Self::V {
@@ -116,27 +150,7 @@ impl Lanes for Avx2 {
 
     #[inline(always)]
     fn ror<const BITS: i32>(self, a: Self::V) -> Self::V {
-        // SAFETY: `self` proves AVX2.
-        a.map(|a| unsafe {
-            match BITS {
-                32 => _mm256_shuffle_epi32::<0b10_11_00_01>(a),
-                24 => _mm256_shuffle_epi8(
-                    a,
-                    _mm256_setr_epi8(
-                        3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10, 3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14,
-                        15, 8, 9, 10,
-                    ),
-                ),
-                16 => _mm256_shuffle_epi8(
-                    a,
-                    _mm256_setr_epi8(
-                        2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9, 2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13,
-                        14, 15, 8, 9,
-                    ),
-                ),
-                _ => _mm256_or_si256(_mm256_srli_epi64::<63>(a), _mm256_add_epi64(a, a)),
-            }
-        })
+        [self.ror_half::<BITS>(a[0]), self.ror_half::<BITS>(a[1])]
     }
 
     #[inline(always)]
@@ -153,12 +167,8 @@ impl Lanes for Avx2 {
 
     #[inline(always)]
     fn even_odd(self, a: Self::V, b: Self::V) -> (Self::V, Self::V) {
-        // SAFETY: `self` proves AVX2.
-        unsafe {
-            let even = |v: [__m256i; 2]| _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_unpacklo_epi64(v[0], v[1]));
-            let odd = |v: [__m256i; 2]| _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_unpackhi_epi64(v[0], v[1]));
-            ([even(a), even(b)], [odd(a), odd(b)])
-        }
+        let ((even0, odd0), (even1, odd1)) = (self.split(a), self.split(b));
+        ([even0, even1], [odd0, odd1])
     }
 }
 
@@ -237,25 +247,38 @@ impl Lanes for Avx512 {
         // Message byte i is data byte i - 1. Bits select the bytes of this block that exist, without the prefix byte.
         let have = (length + 1 - block * 128).min(128);
         let select = u128::MAX >> (128 - have) & if block == 0 { !1 } else { u128::MAX };
-        let pointers = data.map(|lane| {
-            // A shorter lane would break the proof below.
+        let mut pointers = [core::ptr::null::<i8>(); 8];
+        for (pointer, lane) in pointers.iter_mut().zip(data) {
+            // A shorter lane would break the proofs below.
             assert!(lane.len() == length);
-            lane.as_ptr().wrapping_add(block * 128).wrapping_sub(1)
-        });
+            *pointer = lane.as_ptr().wrapping_add(block * 128).wrapping_sub(1).cast();
+        }
         let zero = self.splat(0);
         if words == 1 {
             let mask = (select & 0xff) as __mmask16;
             // SAFETY: `self` proves AVX-512 BW and VL. A masked load touches only selected bytes, and those lie in the lane: byte
             // b of the load is data byte block * 128 + b - 1, selected only if 0 < block * 128 + b <= length.
             let first = unsafe {
-                let pair = |i: usize| {
+                let pairs = [
                     _mm_unpacklo_epi64(
-                        _mm_maskz_loadu_epi8(mask, pointers[i].cast()),
-                        _mm_maskz_loadu_epi8(mask, pointers[i + 1].cast()),
-                    )
-                };
-                let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(pair(0)), pair(2));
-                let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(pair(4)), pair(6));
+                        _mm_maskz_loadu_epi8(mask, pointers[0]),
+                        _mm_maskz_loadu_epi8(mask, pointers[1]),
+                    ),
+                    _mm_unpacklo_epi64(
+                        _mm_maskz_loadu_epi8(mask, pointers[2]),
+                        _mm_maskz_loadu_epi8(mask, pointers[3]),
+                    ),
+                    _mm_unpacklo_epi64(
+                        _mm_maskz_loadu_epi8(mask, pointers[4]),
+                        _mm_maskz_loadu_epi8(mask, pointers[5]),
+                    ),
+                    _mm_unpacklo_epi64(
+                        _mm_maskz_loadu_epi8(mask, pointers[6]),
+                        _mm_maskz_loadu_epi8(mask, pointers[7]),
+                    ),
+                ];
+                let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(pairs[0]), pairs[1]);
+                let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(pairs[2]), pairs[3]);
                 _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
             };
             let mut message = [zero; 16];
@@ -263,16 +286,22 @@ impl Lanes for Avx512 {
             return message;
         }
         let (low, high) = (select as u64, (select >> 64) as u64);
-        // SAFETY: as above; byte b of the second load is data byte block * 128 + 64 + b - 1, selected by bit 64 + b.
-        let rows: [[__m512i; 8]; 2] = unsafe {
-            [
-                pointers.map(|lane| _mm512_maskz_loadu_epi8(low, lane.cast())),
-                pointers.map(|lane| _mm512_maskz_loadu_epi8(high, lane.wrapping_add(64).cast())),
-            ]
-        };
-        let low = self.transpose(rows[0]);
-        let high = if have > 64 { self.transpose(rows[1]) } else { [zero; 8] };
-        std::array::from_fn(|i| if i < 8 { low[i] } else { high[i - 8] })
+        let (mut rows, mut message) = ([zero; 8], [zero; 16]);
+        for (row, lane) in rows.iter_mut().zip(pointers) {
+            // SAFETY: as above.
+            *row = unsafe { _mm512_maskz_loadu_epi8(low, lane) };
+        }
+        let columns = self.transpose(rows);
+        message[..8].copy_from_slice(&columns);
+        if have > 64 {
+            for (row, lane) in rows.iter_mut().zip(pointers) {
+                // SAFETY: as above; byte b of this load is data byte block * 128 + 64 + b - 1, selected by bit 64 + b.
+                *row = unsafe { _mm512_maskz_loadu_epi8(high, lane.wrapping_add(64)) };
+            }
+            let columns = self.transpose(rows);
+            message[8..].copy_from_slice(&columns);
+        }
+        message
     }
 }
 
@@ -282,27 +311,37 @@ impl Avx512 {
     fn transpose(self, r: [__m512i; 8]) -> [__m512i; 8] {
         // SAFETY: `self` proves AVX-512.
         unsafe {
-            // Pairs of rows: even words in t[even], odd words in t[odd].
-            let t: [__m512i; 8] = std::array::from_fn(|i| {
-                let (a, b) = (r[i & !1], r[i | 1]);
-                if i % 2 == 0 { _mm512_unpacklo_epi64(a, b) } else { _mm512_unpackhi_epi64(a, b) }
-            });
-            let column = |odd: usize| {
-                let first = |select: bool, a: __m512i, b: __m512i| {
-                    if select { _mm512_shuffle_i64x2::<0xdd>(a, b) } else { _mm512_shuffle_i64x2::<0x88>(a, b) }
-                };
-                let low = [first(false, t[odd], t[odd + 2]), first(true, t[odd], t[odd + 2])];
-                let high = [first(false, t[odd + 4], t[odd + 6]), first(true, t[odd + 4], t[odd + 6])];
-                // Words odd, odd + 2, odd + 4, odd + 6.
-                [
-                    first(false, low[0], high[0]),
-                    first(false, low[1], high[1]),
-                    first(true, low[0], high[0]),
-                    first(true, low[1], high[1]),
-                ]
-            };
-            let (even, odd) = (column(0), column(1));
+            // Pairs of rows: words 0, 2, 4, 6 in `even`, 1, 3, 5, 7 in `odd`.
+            let even = [
+                _mm512_unpacklo_epi64(r[0], r[1]),
+                _mm512_unpacklo_epi64(r[2], r[3]),
+                _mm512_unpacklo_epi64(r[4], r[5]),
+                _mm512_unpacklo_epi64(r[6], r[7]),
+            ];
+            let odd = [
+                _mm512_unpackhi_epi64(r[0], r[1]),
+                _mm512_unpackhi_epi64(r[2], r[3]),
+                _mm512_unpackhi_epi64(r[4], r[5]),
+                _mm512_unpackhi_epi64(r[6], r[7]),
+            ];
+            let (even, odd) = (self.gather(even), self.gather(odd));
             [even[0], odd[0], even[1], odd[1], even[2], odd[2], even[3], odd[3]]
+        }
+    }
+
+    /// Four vectors of four pairs each to their first, second, third and fourth pairs.
+    #[inline(always)]
+    fn gather(self, t: [__m512i; 4]) -> [__m512i; 4] {
+        // SAFETY: `self` proves AVX-512.
+        unsafe {
+            let (a, b) = (_mm512_shuffle_i64x2::<0x88>(t[0], t[1]), _mm512_shuffle_i64x2::<0xdd>(t[0], t[1]));
+            let (c, d) = (_mm512_shuffle_i64x2::<0x88>(t[2], t[3]), _mm512_shuffle_i64x2::<0xdd>(t[2], t[3]));
+            [
+                _mm512_shuffle_i64x2::<0x88>(a, c),
+                _mm512_shuffle_i64x2::<0x88>(b, d),
+                _mm512_shuffle_i64x2::<0xdd>(a, c),
+                _mm512_shuffle_i64x2::<0xdd>(b, d),
+            ]
         }
     }
 }
@@ -383,13 +422,18 @@ impl Avx512 {
         matrices: &[Matrix; 7],
     ) {
         let run = data.len() / RADIX;
-        let factors: [Factor; 7] = std::array::from_fn(|i| self.factor(&matrices[i]));
+        let mut factors = [self.factor(&matrices[0]); 7];
+        for i in 1..RADIX - 1 {
+            factors[i] = self.factor(&matrices[i]);
+        }
         let base: *mut __m512i = data.as_mut_ptr().cast();
         for i in 0..run {
-            // SAFETY: `self` proves AVX-512; k < RADIX and i < run, so k * run + i < RADIX * run <= data.len() chunks of one
-            // unaligned vector each, and `data` is borrowed mutably.
-            let mut v: [__m512i; RADIX] =
-                std::array::from_fn(|k| unsafe { _mm512_loadu_si512(base.add(k * run + i).cast()) });
+            let mut v = [self.splat(0); RADIX];
+            for (k, value) in v.iter_mut().enumerate() {
+                // SAFETY: `self` proves AVX-512; k < RADIX and i < run, so k * run + i < RADIX * run <= data.len() chunks of one
+                // unaligned vector each, and `data` is borrowed mutably.
+                *value = unsafe { _mm512_loadu_si512(base.add(k * run + i).cast()) };
+            }
             if INVERSE {
                 let mut half = 1;
                 while half < RADIX {
