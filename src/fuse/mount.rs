@@ -158,6 +158,13 @@ fn mount_at(path: &Path) -> Result<Option<Mount>, MountError> {
     Ok(parse_mountinfo(&text).into_iter().rfind(|mount| mount.path == path))
 }
 
+/// The attributes of a mount of ours, from whoever serves it: the kernel goes on telling attributes that it remembers when
+/// the daemon is gone, but not the space.
+fn ask(path: &Path) -> io::Result<std::fs::Metadata> {
+    nix::sys::statvfs::statvfs(path)?;
+    std::fs::metadata(path)
+}
+
 /// `path` without links and dots, without touching a possibly dead file system at its end.
 fn resolve(path: &Path) -> Result<PathBuf, MountError> {
     let look = |source: io::Error| match source.kind() {
@@ -197,7 +204,8 @@ impl Mountpoint {
         let path = resolve(path)?;
         loop {
             let mount = mount_at(&path)?;
-            match std::fs::metadata(&path) {
+            let ours = mount.as_ref().is_some_and(|mount| mount.kind == TYPE);
+            match if ours { ask(&path) } else { std::fs::metadata(&path) } {
                 // An automount point is mounted on by design.
                 Ok(meta) => match mount {
                     Some(mount) if mount.kind != "autofs" => {
