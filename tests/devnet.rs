@@ -78,7 +78,16 @@ fn status_says_what_scripts_rely_on() {
     assert_eq!(down.status.code(), Some(7), "{down:?}");
     home.up();
     let status = home.status();
-    for text in ["rpc_url", "faucet_url", "system_object", "staking_object", "wal_type", "exchange_object", "walrus_package", "drive_package"] {
+    for text in [
+        "rpc_url",
+        "faucet_url",
+        "system_object",
+        "staking_object",
+        "wal_type",
+        "exchange_object",
+        "walrus_package",
+        "drive_package",
+    ] {
         assert!(status[text].is_string(), "{text}: {status}");
     }
     assert_eq!((status["n_shards"].as_u64(), status["epoch"].as_u64()), (Some(7), Some(1)));
@@ -121,7 +130,8 @@ fn status_says_what_scripts_rely_on() {
 #[test]
 fn two_starters_get_one_network() {
     let home = Home::new();
-    let starters: Vec<_> = (0..3).map(|_| home.command(&["up", "--nodes", "4", "--shards", "7"]).spawn().unwrap()).collect();
+    let starters: Vec<_> =
+        (0..3).map(|_| home.command(&["up", "--nodes", "4", "--shards", "7"]).spawn().unwrap()).collect();
     for mut starter in starters {
         assert!(starter.wait().unwrap().success());
     }

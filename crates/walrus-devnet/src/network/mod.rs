@@ -43,8 +43,8 @@ pub struct Devnet {
     slots: Vec<Slot>,
     stop: CancellationToken,
     tasks: TaskTracker,
-    /// Held for the network's life; declared last, so that it is given up after the chain's store is closed.
-    _lock: File,
+    /// Held for the network's life; declared last, so that it is given up last.
+    lock: Option<File>,
 }
 
 /// Why the network cannot start or do something.
@@ -102,6 +102,8 @@ impl DevnetError {
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// How long an epoch change may take once it began.
 const EPOCH_PATIENCE: Duration = Duration::from_secs(120);
+/// How long the chain may take to close its store.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Devnet {
     /// Starts the network of `dir` (made if missing) and returns when chain and nodes answer. `options` shape a new network;
@@ -152,7 +154,7 @@ impl Devnet {
             }
         });
         let n_shards = state.options().shards;
-        let network = Self { dir, chain, ids, rpc, n_shards, slots, stop, tasks, _lock: lock };
+        let network = Self { dir, chain, ids, rpc, n_shards, slots, stop, tasks, lock: Some(lock) };
         for (slot, listener) in network.slots.iter().zip(listeners) {
             slot.start(Some(listener)).await?;
         }
@@ -256,7 +258,7 @@ impl Devnet {
     }
 
     /// Stops serving, waits until the files are closed and the lock is free.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         self.stop.cancel();
         for slot in &self.slots {
             if let Err(error) = slot.stop().await {
@@ -265,6 +267,15 @@ impl Devnet {
         }
         self.tasks.close();
         self.tasks.wait().await;
+        let lock = self.lock.take();
+        let chain = self.dir.join("chain");
+        drop(self);
+        // The chain's executor ends by itself once nobody uses the chain; whoever takes our lock must find its store closed.
+        let deadline = tokio::time::Instant::now() + CLOSE_PATIENCE;
+        while store_is_open(&chain) && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        drop(lock);
     }
 }
 
@@ -288,6 +299,12 @@ fn lock(dir: &Path) -> Result<File, DevnetError> {
         Err(fs::TryLockError::WouldBlock) => Err(DevnetError::Locked(dir.to_owned())),
         Err(fs::TryLockError::Error(error)) => Err(DevnetError::io(path.display().to_string())(error)),
     }
+}
+
+/// Whether some file of the chain's store is locked by whoever has it open.
+fn store_is_open(dir: &Path) -> bool {
+    let files = fs::read_dir(dir).into_iter().flatten().flatten();
+    files.filter_map(|entry| File::open(entry.path()).ok()).any(|file| file.try_lock_shared().is_err())
 }
 
 /// Listens on `port`, or on a free one if it is 0 or taken.

@@ -73,7 +73,8 @@ async fn liars_lie_in_every_answer_and_readers_still_get_the_truth() {
     for index in 0..2 {
         net.devnet.set_fault(index, Fault::Lie).await.unwrap();
     }
-    let (_, metadata) = Metadata::from_bcs_with_id(&net.get(0, &format!("/v1/blobs/{id}/metadata")).await.body).unwrap();
+    let (_, metadata) =
+        Metadata::from_bcs_with_id(&net.get(0, &format!("/v1/blobs/{id}/metadata")).await.body).unwrap();
     assert!(metadata.verify(&id, &params()).is_err());
     let pair = net.pairs(0, &id)[0];
     let sliver = net.get(0, &format!("/v1/blobs/{id}/slivers/{pair}/primary")).await.body;

@@ -69,7 +69,8 @@ async fn a_stored_blob_is_served_by_the_book() {
     assert_eq!(signed_message(&net, 0, &answer), expected);
     let other = format!("{base}/confirmation/deletable/0x{}", "7".repeat(64));
     assert_eq!(net.get(0, &other).await.error(), (400, "NOT_REGISTERED".into()));
-    let answer = net.get(0, &format!("{base}/confirmation/permanent?wait_for_registration=true&wait_millis=5&x=1")).await;
+    let answer =
+        net.get(0, &format!("{base}/confirmation/permanent?wait_for_registration=true&wait_millis=5&x=1")).await;
     let expected = StorageConfirmation::new(epoch, id.0, Persistence::Permanent).to_bytes();
     assert_eq!(signed_message(&net, 0, &answer), expected);
 
@@ -108,7 +109,9 @@ async fn symbols_prove_themselves() {
     let own = net.pairs(0, &id);
 
     // Everything for one target: one symbol of each own sliver of the other axis.
-    for (axis, target) in [(Axis::Primary, 0), (Axis::Primary, SHARDS - 1), (Axis::Secondary, 1), (Axis::Secondary, SHARDS - 2)] {
+    for (axis, target) in
+        [(Axis::Primary, 0), (Axis::Primary, SHARDS - 1), (Axis::Secondary, 1), (Axis::Secondary, SHARDS - 2)]
+    {
         if own.iter().any(|pair| match axis {
             Axis::Primary => pair.sliver::<Primary>(&params()).get() == target,
             Axis::Secondary => pair.sliver::<Secondary>(&params()).get() == target,
@@ -148,7 +151,9 @@ async fn symbols_prove_themselves() {
     let symbols = GeneralRecoverySymbol::vec_from_bcs(&net.get(0, &query).await.body).unwrap();
     let ids: Vec<String> = symbols.iter().map(|symbol| symbol.id().to_string()).collect();
     assert_eq!(ids, [format!("{row}-2"), format!("{row}-5")]);
-    assert!(symbols.iter().all(|symbol| symbol.proof_axis() == Axis::Primary && symbol.verify(encoded.metadata()).is_ok()));
+    assert!(
+        symbols.iter().all(|symbol| symbol.proof_axis() == Axis::Primary && symbol.verify(encoded.metadata()).is_ok())
+    );
 
     for (query, expected) in [
         ("recoverySymbols".to_owned(), (400, "NO_SYMBOLS_SPECIFIED")),
@@ -208,7 +213,8 @@ async fn a_confirmation_needs_registration_metadata_and_every_sliver() {
     let middle = wrong.len() / 2;
     wrong[middle] ^= 1;
     assert_eq!(put(path.clone(), wrong).await.error(), (400, "INVALID_SLIVER".into()));
-    let shorter = redstuff::Sliver::<Primary>::new(own[0].sliver(&params()), encoded.metadata().symbol_size(), vec![0; 8]);
+    let shorter =
+        redstuff::Sliver::<Primary>::new(own[0].sliver(&params()), encoded.metadata().symbol_size(), vec![0; 8]);
     assert_eq!(put(path.clone(), shorter.to_bcs()).await.error(), (400, "INVALID_SLIVER".into()));
     assert_eq!(put(path.clone(), vec![9]).await.error(), (400, "INVALID_CONTENT_TYPE".into()));
     assert_eq!(net.get(0, &format!("{base}/{path}/status")).await.data(), "nonexistent");
