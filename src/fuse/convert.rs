@@ -75,17 +75,15 @@ pub(crate) fn system_time(time: Time) -> SystemTime {
     whole.and_then(|whole| whole.checked_add(Duration::from_nanos(u64::from(time.nanos)))).unwrap_or(UNIX_EPOCH)
 }
 
-/// The opposite of [`system_time`]; seconds beyond 64 bits are cut off.
-pub(crate) fn time(at: SystemTime) -> Time {
-    match at.duration_since(UNIX_EPOCH) {
+/// The time that the kernel sent, from what fuser 0.18.0 makes of it: for seconds before 1970 it *subtracts* the
+/// nanoseconds too (the answer's way, [`system_time`], is right), so -1 s and 5 ns arrive as 1 s and 5 ns before the epoch.
+pub(crate) fn time(sent: SystemTime) -> Time {
+    match sent.duration_since(UNIX_EPOCH) {
         Ok(after) => Time { secs: i64::try_from(after.as_secs()).unwrap_or(i64::MAX), nanos: after.subsec_nanos() },
         Err(before) => {
             let before = before.duration();
             let secs = i64::try_from(before.as_secs()).map_or(i64::MIN, |secs| -secs);
-            match before.subsec_nanos() {
-                0 => Time { secs, nanos: 0 },
-                nanos => Time { secs: secs.saturating_sub(1), nanos: 1_000_000_000 - nanos },
-            }
+            Time { secs, nanos: before.subsec_nanos() }
         }
     }
 }
@@ -133,8 +131,13 @@ mod tests {
     proptest! {
         #[test]
         fn times_come_back(secs in -100_000_000_000_i64..100_000_000_000, nanos in 0_u32..1_000_000_000) {
-            let at = Time { secs, nanos };
-            prop_assert_eq!(time(system_time(at)), at);
+            // As fuser 0.18.0 hands over what the kernel sends.
+            let sent = if secs >= 0 {
+                UNIX_EPOCH + Duration::new(secs.unsigned_abs(), nanos)
+            } else {
+                UNIX_EPOCH - Duration::new(secs.unsigned_abs(), nanos)
+            };
+            prop_assert_eq!(time(sent), Time { secs, nanos });
         }
 
         #[test]
@@ -145,8 +148,7 @@ mod tests {
 
     #[test]
     fn half_a_second_before_the_epoch() {
-        let at = UNIX_EPOCH - Duration::from_millis(500);
-        assert_eq!(time(at), Time { secs: -1, nanos: 500_000_000 });
+        assert_eq!(system_time(Time { secs: -1, nanos: 500_000_000 }), UNIX_EPOCH - Duration::from_millis(500));
     }
 
     #[test]

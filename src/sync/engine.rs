@@ -285,12 +285,15 @@ impl Engine {
         }
         self.shared.state.lock().stopped = true;
         self.shared.progress.send_modify(|_| {});
-        let clean = !self.shared.parts.tree.is_dirty() && self.shared.parts.vfs.counts().dirty_bytes == 0;
-        if clean {
-            let given = tokio::time::timeout(Duration::from_secs(5), self.shared.parts.network.give_lease()).await;
-            if !matches!(given, Ok(Ok(()))) {
-                tracing::info!("the lease was not given back; it ends by itself");
+        let (uncommitted, dirty) = (self.shared.parts.tree.is_dirty(), self.shared.parts.vfs.counts().dirty_bytes);
+        if !uncommitted && dirty == 0 {
+            match tokio::time::timeout(Duration::from_secs(15), self.shared.parts.network.give_lease()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the lease was not given back; it ends by itself"),
+                Err(_) => tracing::warn!("the lease was not given back within 15 s; it ends by itself"),
             }
+        } else {
+            tracing::info!(uncommitted, dirty, "the lease is kept: there are changes that no commit holds");
         }
     }
 }

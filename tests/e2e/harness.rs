@@ -149,6 +149,8 @@ impl Machine {
 
     /// Deletes everything local except the wallet and the keys (and the network, which is not this machine's state).
     pub fn forget_state(&self) {
+        // The logs go too; what they said is shown when the test fails later.
+        println!("{}", self.logs());
         for folder in ["state", "cache"] {
             let _ = fs::remove_dir_all(self.home().join(folder));
         }

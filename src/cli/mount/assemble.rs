@@ -296,15 +296,15 @@ impl Assembly<'_> {
         let slivers = SliverCache::open(&CacheConfig {
             dir: Some(cache_dir.join("slivers").join(hex::encode(&uid.0[..16]))),
             disk_bytes: options.cache_size.unwrap_or(CacheConfig::default().disk_bytes),
-            memory_bytes: memory / 4,
+            memory_bytes: memory / 8,
             ..CacheConfig::default()
         });
         let reader = PackReader::new(Arc::new(WalrusSlivers::new(Arc::clone(&self.account.client), params)), slivers);
         let tree = open_tree(&self.drive, &reader, memory).await.map_err(opening)?;
         let (journal, recovery, orphans) = self.journal(&uid).await?;
         let config = vfs::Config {
-            dirty_bytes: memory / 8,
-            cache_bytes: memory / 8,
+            dirty_bytes: memory / 16,
+            cache_bytes: memory / 16,
             read_only: self.read_only,
             root_owner: (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw()),
             ..vfs::Config::default()
@@ -425,7 +425,7 @@ fn report_losses(recovery: &Recovery) {
 
 async fn open_tree(drive: &DriveClient, reader: &PackReader, memory: u64) -> FsResult<Tree> {
     let state = drive.state();
-    let (keys, cache) = (drive.keys(), usize::try_from(memory / 8).unwrap_or(usize::MAX));
+    let (keys, cache) = (drive.keys(), usize::try_from(memory / 16).unwrap_or(usize::MAX));
     let seen = TreeState { sequence: state.sequence(), root: state.root(), log: &state.object.log };
     match Tree::open(seen, reader, &keys, cache).await {
         Err(error) if error.kind() == Kind::Corrupt => Tree::open(seen, &reader.verified(), &keys, cache).await,

@@ -34,7 +34,20 @@ pub fn run_here(home: &Home, handover: Handover) -> Result<(), Failure> {
     live(home, handover, &mut Parent::none())
 }
 
+/// Keeps freed memory from staying with the process: packs and slivers come and go in pieces of megabytes, and the C
+/// library's heap, left alone, learns to keep such pieces (measured: 1.2 GiB after rewriting 256 MiB a few times).
+fn bound_heap() {
+    const PIECE: libc::c_int = 512 << 10;
+    // SAFETY: mallopt only sets parameters of the allocator; nothing else runs in this process yet.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, PIECE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, PIECE);
+        libc::mallopt(libc::M_ARENA_MAX, 4);
+    }
+}
+
 fn live(home: &Home, handover: Handover, parent: &mut Parent) -> Result<(), Failure> {
+    bound_heap();
     log_to_stderr(handover.request.options.log_level.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
