@@ -223,7 +223,12 @@ fn cold_reads_of_black_holed_nodes_stop_nobody_else() {
     let mut slowest = Duration::ZERO;
     for n in 0..50 {
         for (what, operation) in [
-            ("stat", &(|| drop(fs::metadata(&mount).unwrap())) as &dyn Fn()),
+            (
+                "stat",
+                &(|| {
+                    fs::metadata(&mount).unwrap();
+                }) as &dyn Fn(),
+            ),
             ("create", &|| drop(File::create(mount.join(format!("new-{n}"))).unwrap())),
             ("cached read", &|| assert!(fs::read(mount.join("warm")).unwrap() == warm)),
         ] {
