@@ -331,7 +331,12 @@ mod tests {
                 .chain([385, 1000]);
             shards.flat_map(move |n| {
                 let params = Params::new(n).unwrap();
-                let sizes: &[usize] = if n < 40 { &[2, 62, 66, 190] } else { &[76] };
+                // The largest size is taken in pieces.
+                let sizes: &[usize] = match n {
+                    13 => &[2, 64, 90_000],
+                    ..40 => &[2, 62, 66, 190],
+                    _ => &[76],
+                };
                 [Axis::Primary, Axis::Secondary].into_iter().flat_map(move |axis| {
                     sizes.iter().map(move |size| (Code::along(&params, axis), *size, GfEngine::new(level)))
                 })

@@ -85,7 +85,7 @@ impl Encoder {
 
     fn shape(&self, length: u64) -> Result<(Shape, NonZeroU16), Error> {
         let symbol_size = self.params.symbol_size(length)?;
-        Ok((Shape::new(&self.params, symbol_size.get().into()), symbol_size))
+        Ok((Shape::new(&self.params, symbol_size.get().into(), length), symbol_size))
     }
 
     /// Encodes `blob` completely: id, metadata and every sliver. See the [memory table](self#memory) for what it holds.

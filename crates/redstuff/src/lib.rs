@@ -34,6 +34,10 @@
 //! # Ok::<(), redstuff::Error>(())
 //! ```
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod axis;
 mod blob_id;
 mod buffer;

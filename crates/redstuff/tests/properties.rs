@@ -8,9 +8,9 @@ use common::lcg;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use redstuff::{
-    Axis, Consistency, Encoded, Error, GeneralRecoverySymbol, InconsistencyProof, Metadata, Params, Primary, Recovered,
-    RecoverySymbol, Rejection, Secondary, Sliver, SliverAxis, SliverIndex, VerifiedMetadata, decode, encode,
-    recover_sliver,
+    Axis, Consistency, Encoded, Encoder, Error, GeneralRecoverySymbol, InconsistencyProof, Metadata, Params, Primary,
+    Recovered, RecoverySymbol, Rejection, Secondary, Simd, Sliver, SliverAxis, SliverIndex, VerifiedMetadata, decode,
+    encode, recover_sliver,
 };
 
 /// Shard counts around every change of shape: each f, powers of two, and the networks' 1000.
@@ -297,9 +297,63 @@ fn metadata_of_other_committees_is_refused() {
     assert_eq!((&id, parsed), (encoded.blob_id(), metadata()));
 }
 
+/// Every way to encode gives the same bytes: each level of instructions, any number of threads, all at once or in windows, with or
+/// without keeping the blob.
+fn check_every_way(params: &Params, blob: &[u8], levels: &[Simd]) {
+    let expected = Encoder::new(params).threads(1).simd(levels[0]).encode(blob).unwrap();
+    let length = blob.len() as u64;
+    for level in levels.iter().filter(|level| level.available()) {
+        for threads in [1, 3] {
+            let what = format!("{params:?}, {length} bytes, {level:?}, {threads} threads");
+            let encoder = Encoder::new(params).threads(threads).simd(*level);
+            let encoded = encoder.encode(blob).unwrap();
+            assert_eq!(encoded.metadata(), expected.metadata(), "{what}");
+            assert_eq!(&encoder.metadata(blob).unwrap(), expected.metadata(), "{what}");
+            assert_eq!(&encoder.metadata_in_place(blob.to_vec()).unwrap(), expected.metadata(), "{what}");
+            assert_eq!(&encoder.metadata_from_reader(length, &mut &*blob).unwrap(), expected.metadata(), "{what}");
+            let read = encoder.prepare(encoder.read(length, &mut &*blob).unwrap()).unwrap();
+            assert_eq!(read.metadata(), expected.metadata(), "{what}");
+            let mut next = 0;
+            let row = expected.primary(SliverIndex::new(0)).unwrap().data().len();
+            for range in read.windows(row * 7) {
+                assert_eq!(range.start, next);
+                next = range.end;
+                let window = read.window(range.clone()).unwrap();
+                for pair in window.pairs() {
+                    assert!(window.pair(pair).unwrap() == expected.pair(pair).unwrap(), "{what}, pair {pair}");
+                    assert!(encoded.pair(pair).unwrap() == expected.pair(pair).unwrap(), "{what}, pair {pair}");
+                }
+                assert!(window.pair(redstuff::PairIndex::new(range.end)).is_err());
+            }
+            assert_eq!(next, params.n_shards());
+        }
+    }
+}
+
+#[test]
+fn every_way_gives_the_same() {
+    for (n, length) in [(4, 0), (4, 30), (5, 1000), (10, 70_000), (13, 5), (33, 40_000), (100, 2000), (129, 300_000)] {
+        check_every_way(
+            &Params::new(n).unwrap(),
+            &lcg(length, length as usize),
+            &[Simd::Portable, Simd::Avx2, Simd::Avx512],
+        );
+    }
+    // Symbols so long that they are taken in pieces.
+    let params = Params::new(100).unwrap();
+    let blob = lcg(1, 2278 * 5400 - 77);
+    check_every_way(&params, &blob, &[Simd::Avx512]);
+    let encoded = encode(&params, &blob).unwrap();
+    let primaries = choose::<Primary, _>(&encoded, params.rows(), 5);
+    assert!(decode(encoded.metadata(), &primaries, Consistency::Skip).unwrap() == blob);
+    let secondaries = choose::<Secondary, _>(&encoded, params.columns(), 5);
+    assert!(decode(encoded.metadata(), &secondaries, Consistency::Skip).unwrap() == blob);
+    primaries[0].verify(encoded.metadata()).unwrap();
+}
+
 #[test]
 fn readers_give_the_same_metadata() {
-    let encoder = redstuff::Encoder::new(&Params::new(31).unwrap());
+    let encoder = Encoder::new(&Params::new(31).unwrap());
     let blob = lcg(8, 70_000);
     let expected = encoder.metadata(&blob).unwrap();
     assert_eq!(encoder.metadata_from_reader(70_000, &mut blob.as_slice()).unwrap(), expected);
