@@ -39,7 +39,12 @@ fn expand(originals: &[u8], n: usize, size: usize) -> Vec<u8> {
         encoder.add_original_shard(symbol).unwrap();
     }
     let recovery = encoder.encode().unwrap();
-    originals.iter().copied().chain(recovery.recovery_iter().flatten().copied()).collect()
+    let mut symbols = Vec::with_capacity(n * size);
+    symbols.extend_from_slice(originals);
+    for symbol in recovery.recovery_iter() {
+        symbols.extend_from_slice(symbol);
+    }
+    symbols
 }
 
 /// The root hash of all pairs, all primary and all secondary slivers.
@@ -56,7 +61,10 @@ pub(crate) fn encode(params: &Params, blob: &[u8]) -> (Hash, Vec<Vec<u8>>, Vec<V
     let mut secondaries = Vec::with_capacity(n);
     for column in 0..n {
         let place = column * size..(column + 1) * size;
-        let secondary: Vec<u8> = matrix[..rows].iter().flat_map(|row| row[place.clone()].iter().copied()).collect();
+        let mut secondary = Vec::with_capacity(rows * size);
+        for row in &matrix[..rows] {
+            secondary.extend_from_slice(&row[place.clone()]);
+        }
         let expanded = expand(&secondary, n, size);
         for (row, symbol) in matrix.iter_mut().zip(expanded.chunks_exact(size)).skip(rows) {
             row[place.clone()].copy_from_slice(symbol);

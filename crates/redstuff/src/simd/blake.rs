@@ -247,11 +247,11 @@ pub(super) fn halve_in<L: Lanes>(l: L, nodes: &mut [Octet], count: usize) {
     let octets = count.div_ceil(8);
     nodes[octets - 1].clear_from(count - 8 * (octets - 1));
     for i in 0..count.div_ceil(2).div_ceil(8) {
-        let first = nodes[2 * i];
-        let second = if 2 * i + 1 < octets { nodes[2 * i + 1] } else { Octet::EMPTY };
-        let (mut left, mut right) = ([l.splat(0); 4], [l.splat(0); 4]);
+        let first = load(l, &nodes[2 * i]);
+        let second = if 2 * i + 1 < octets { load(l, &nodes[2 * i + 1]) } else { [l.splat(0); 4] };
+        let (mut left, mut right) = (first, second);
         for w in 0..4 {
-            (left[w], right[w]) = l.even_odd(l.load(&first.words[w]), l.load(&second.words[w]));
+            (left[w], right[w]) = l.even_odd(first[w], second[w]);
         }
         let h = node_in(l, &left, &right);
         store(l, &h, &mut nodes[i]);

@@ -39,7 +39,11 @@ pub(super) trait Lanes: Copy {
                 word[lane] = u64::from_le_bytes(*bytes);
             }
         }
-        transposed.map(|word| self.load(&word))
+        let mut message = [self.splat(0); 16];
+        for (word, transposed) in message.iter_mut().zip(&transposed).take(words) {
+            *word = self.load(transposed);
+        }
+        message
     }
 }
 
