@@ -191,7 +191,7 @@ where
                 if tail_ends.is_some() {
                     // Who missed the tail is not waited for next time, until it has had time to recover.
                     pending.iter().filter_map(|index| job.committee.nodes().get(*index)).for_each(|node| {
-                        job.nodes.health().failed(&node.id);
+                        job.nodes.health().was_late(&node.id);
                     });
                     break;
                 }

@@ -21,6 +21,8 @@ use tokio::time::Instant;
 
 /// How often a reading is repeated when an epoch change falls into it.
 const CONSISTENCY_ATTEMPTS: usize = 5;
+/// A cached state that is older is read again in the background.
+const REFRESH_AFTER: Duration = Duration::from_secs(30);
 /// No refresh happens more often than this, however many callers ask.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -192,12 +194,18 @@ impl Chain {
         &self.network
     }
 
-    /// The cached state, read now if there is none.
+    /// The cached state, read now if there is none. One that has grown old is still returned, and read again beside.
     pub async fn state(&self) -> ClientResult<Arc<WalrusState>> {
-        if let Some(state) = self.cached.lock().clone() {
-            return Ok(state);
+        let Some(state) = self.cached.lock().clone() else { return self.refresh().await };
+        if state.age() > REFRESH_AFTER && self.refreshing.try_lock().is_ok() {
+            let chain = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = chain.refresh().await {
+                    tracing::debug!(%error, "the state of Walrus could not be read again");
+                }
+            });
         }
-        self.refresh().await
+        Ok(state)
     }
 
     /// The state, read again if the cached one is older than `age`.

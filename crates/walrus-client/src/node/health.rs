@@ -17,7 +17,9 @@ const MAX_LIE_PAUSE: Duration = Duration::from_secs(3600);
 /// A false answer is forgotten after this time.
 const LIE_MEMORY: Duration = Duration::from_secs(2 * 3600);
 const SAMPLES: usize = 128;
-const MIN_HEDGE: Duration = Duration::from_millis(40);
+/// Below this, a rebuild by all other nodes costs more than waiting; it also keeps a busy machine from taking its own
+/// slowness for the network's.
+const MIN_HEDGE: Duration = Duration::from_millis(200);
 const MAX_HEDGE: Duration = Duration::from_millis(1500);
 const FIRST_HEDGE: Duration = Duration::from_millis(400);
 
@@ -31,6 +33,7 @@ pub struct Health {
 #[derive(Clone, Copy, Default)]
 struct State {
     failures: u32,
+    late: u32,
     lies: u32,
     avoid_until: Option<Instant>,
     last_lie: Option<Instant>,
@@ -41,6 +44,7 @@ impl Health {
     pub fn succeeded(&self, node: &ObjectId, took: Duration) {
         if let Some(state) = self.nodes.lock().get_mut(node) {
             state.failures = 0;
+            state.late = 0;
             if state.lies == 0 {
                 state.avoid_until = None;
             }
@@ -58,6 +62,16 @@ impl Health {
         let state = nodes.entry(*node).or_default();
         state.failures = state.failures.saturating_add(1);
         state.avoid(doubled(FIRST_PAUSE, state.failures - 1, MAX_PAUSE));
+    }
+
+    /// All others together were faster than this node. Once is chance; from the second time in a row on it is avoided.
+    pub fn was_late(&self, node: &ObjectId) {
+        let mut nodes = self.nodes.lock();
+        let state = nodes.entry(*node).or_default();
+        state.late = state.late.saturating_add(1);
+        if let Some(times) = state.late.checked_sub(2) {
+            state.avoid(doubled(FIRST_PAUSE, times, MAX_PAUSE));
+        }
     }
 
     /// The node gave an answer that is provably false.
@@ -129,6 +143,21 @@ mod tests {
         assert!(health.is_avoided(&liar), "the second time it is avoided longer");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_is_late_again_and_again_is_avoided() {
+        let health = Health::default();
+        let slow = ObjectId::new([1; 32]);
+        health.was_late(&slow);
+        assert!(!health.is_avoided(&slow), "once is chance");
+        health.succeeded(&slow, Duration::from_millis(3));
+        health.was_late(&slow);
+        assert!(!health.is_avoided(&slow), "an answer in time between them");
+        health.was_late(&slow);
+        assert!(health.is_avoided(&slow));
+        tokio::time::advance(FIRST_PAUSE).await;
+        assert!(!health.is_avoided(&slow));
+    }
+
     #[test]
     fn the_hedge_follows_the_latencies() {
         let health = Health::default();
@@ -137,7 +166,11 @@ mod tests {
         for i in 0..100u64 {
             health.succeeded(&node, Duration::from_millis(if i % 20 == 0 { 5000 } else { 60 }));
         }
-        assert_eq!(health.hedge_after(), Duration::from_millis(120), "a few slow answers do not set the pace");
+        assert_eq!(health.hedge_after(), MIN_HEDGE, "a few slow answers do not set the pace");
+        for _ in 0..128 {
+            health.succeeded(&node, Duration::from_millis(300));
+        }
+        assert_eq!(health.hedge_after(), Duration::from_millis(600));
         for _ in 0..200 {
             health.succeeded(&node, Duration::from_secs(60));
         }

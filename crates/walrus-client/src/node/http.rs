@@ -69,6 +69,7 @@ impl HttpTransport {
             .http2_prior_knowledge()
             .http2_keep_alive_interval(PING_INTERVAL)
             .http2_keep_alive_timeout(PING_TIMEOUT)
+            .http2_keep_alive_while_idle(true)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .connect_timeout(CONNECT_TIMEOUT)

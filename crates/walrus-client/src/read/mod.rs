@@ -154,8 +154,7 @@ impl Reader {
         match select(direct, rebuild).await {
             Either::Left((Ok(found), _)) => Ok(found),
             Either::Right((Ok(found), _)) => {
-                // All others together were faster than this one: it is not asked first for a while.
-                holders.iter().for_each(|node| self.nodes.health().failed(&node.id));
+                holders.iter().for_each(|node| self.nodes.health().was_late(&node.id));
                 Ok(found)
             }
             Either::Left((Err(_), rebuild)) => rebuild.await,
