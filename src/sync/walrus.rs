@@ -110,6 +110,12 @@ impl Network for WalrusNetwork {
 
     fn store_again<'a>(&'a self, blob: &'a StoredBlob) -> BoxFuture<'a, FsResult<StoredBlob>> {
         async move {
+            // What the nodes hold completely need not be sent again.
+            let persistence = Persistence::Deletable(blob.object_id);
+            match self.client.confirm(BlobId(blob.blob_id), persistence).await {
+                Ok(certificate) => return Ok(StoredBlob { certificate, ..blob.clone() }),
+                Err(error) => tracing::info!(%error, "a pack is uploaded again to be confirmed"),
+            }
             let read = self.client.read_blob(&BlobId(blob.blob_id), walrus_client::read::Consistency::Strict).await;
             let bytes = read.map_err(|error| chain_error("a pack cannot be read back to confirm it anew", error))?;
             let encoded = self.encode(bytes).await?;

@@ -110,7 +110,15 @@ impl WalrusClient {
     where
         B: AsRef<[u8]> + Send + Sync + 'static,
     {
-        store::upload(&self.nodes, &self.chain, &self.upload, encoded, persistence, progress).await
+        let metadata = Arc::new(encoded.metadata().clone());
+        let certificate = store::upload(&self.nodes, &self.chain, &self.upload, encoded, persistence, progress).await?;
+        self.reader.remember_metadata(metadata);
+        Ok(certificate)
+    }
+
+    /// A certificate for a blob that the nodes hold already; see [`store::confirm`].
+    pub async fn confirm(&self, blob: BlobId, persistence: Persistence) -> ClientResult<Certificate> {
+        store::confirm(&self.nodes, &self.chain, &self.upload, blob, persistence).await
     }
 
     /// One row of a blob; see [`Reader::systematic_sliver`].

@@ -18,7 +18,7 @@ use crate::wire::message::{Certificate, Persistence, StorageConfirmation};
 use crate::wire::node::{StoredOnNodeStatus, reason};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
-use redstuff::{Axis, Encoded, PairIndex};
+use redstuff::{Axis, BlobId, Encoded, PairIndex};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,6 +86,8 @@ const MAX_RESTARTS: usize = 5;
 const STATUS_FIRST: usize = 5560;
 /// How long a node may wait for the registration when asked for a confirmation.
 const REGISTRATION_WAIT: Duration = Duration::from_millis(1000);
+/// How often a node is asked for a confirmation when nothing is uploaded.
+const CONFIRM_ATTEMPTS: usize = 4;
 /// The unit of the semaphore that bounds bytes in flight.
 const KIB: usize = 1024;
 
@@ -121,6 +123,91 @@ where
         }
     }
     Err(ClientError::unreachable(format!("upload of blob {}", encoded.blob_id()), "the epoch keeps changing"))
+}
+
+/// Collects a certificate for a blob that the nodes hold already, as [`upload`] left it: after an epoch change, or for
+/// another registration of the same blob. Sends no slivers.
+///
+/// # Errors
+/// [`ClientError::Confirmations`] if nodes with too little weight hold it completely: upload it again.
+pub async fn confirm(
+    nodes: &Arc<NodeClient>,
+    chain: &Chain,
+    config: &UploadConfig,
+    blob: BlobId,
+    persistence: Persistence,
+) -> ClientResult<Certificate> {
+    let mut state = chain.state_within(config.epoch_check).await?;
+    for _ in 0..MAX_RESTARTS {
+        let committee = state.committee.clone();
+        let expected = StorageConfirmation::new(committee.epoch, blob, persistence);
+        let asked = committee.nodes().iter().map(|node| {
+            let expected = &expected;
+            async move { (node, confirm_one(nodes, config, node, expected).await) }
+        });
+        let mut under_way: FuturesUnordered<_> = asked.collect();
+        let (mut signatures, mut failures, mut weight) = (Vec::new(), Vec::new(), 0);
+        let mut epoch_moved = false;
+        while weight < committee.quorum()
+            && let Some((node, result)) = under_way.next().await
+        {
+            match result {
+                Ok(signature) => {
+                    signatures.push((node.index, signature));
+                    weight += node.weight();
+                }
+                Err(error) => {
+                    if error.reason() == Some(OTHER_EPOCH) && !epoch_moved {
+                        let fresh = chain.refresh().await?;
+                        epoch_moved = fresh.epoch() != committee.epoch;
+                        state = fresh;
+                        if epoch_moved {
+                            break;
+                        }
+                    }
+                    failures.push(format!("{}: {error}", node.name));
+                }
+            }
+        }
+        drop(under_way);
+        if epoch_moved {
+            continue;
+        }
+        if weight >= committee.quorum() {
+            return Certificate::aggregate(expected.to_bytes(), committee.nodes().len(), signatures)
+                .map_err(|error| ClientError::bad("confirmations", error));
+        }
+        failures.truncate(8);
+        return Err(ClientError::Confirmations {
+            blob: blob.to_string(),
+            weight,
+            needed: committee.quorum(),
+            n_shards: committee.params().n_shards(),
+            detail: failures.join("; "),
+        });
+    }
+    Err(ClientError::unreachable(format!("confirmation of blob {blob}"), "the epoch keeps changing"))
+}
+
+/// One node's confirmation, asked for a few times: a node may still be moving shards.
+async fn confirm_one(
+    nodes: &NodeClient,
+    config: &UploadConfig,
+    node: &Node,
+    expected: &StorageConfirmation,
+) -> Result<BlsSignature, NodeError> {
+    let mut backoff = Backoff::new(&config.policy);
+    for _ in 1..CONFIRM_ATTEMPTS {
+        match nodes.confirmation(node, expected, REGISTRATION_WAIT).await {
+            Ok(signature) => return Ok(signature),
+            Err(error) if error.reason() == Some(OTHER_EPOCH) => return Err(error),
+            Err(error) => tracing::debug!(node = %node.name, %error, "no confirmation yet"),
+        }
+        if !backoff.wait().await {
+            break;
+        }
+    }
+    nodes.confirmation(node, expected, REGISTRATION_WAIT).await
 }
 
 /// What the tasks of one upload to one committee share.

@@ -243,6 +243,28 @@ async fn when_the_epoch_moves_during_an_upload_confirmations_are_collected_anew(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn confirmations_alone_make_a_new_certificate_when_the_nodes_hold_the_blob() {
+    let net = Net::new(10, 10);
+    let (blob, _) = net.planted(5_000);
+    net.client.state().await.unwrap();
+    net.chain.write_walrus(6, &net.assignment, &net.assignment, EpochState::EpochChangeDone(1));
+    net.nodes.epoch.store(6, Ordering::Relaxed);
+    net.nodes.set_faults([0, 1, 2], Fault::Forging);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let certificate = net.client.confirm(blob, Persistence::Permanent).await.unwrap();
+    assert_eq!((certificate.epoch(), certificate.signers.len()), (Some(6), 7));
+    assert_eq!(accepted(&net, &certificate), 7);
+    assert_eq!(net.nodes.count("/slivers/"), 0);
+    net.nodes.wipe(5);
+    match net.client.confirm(blob, Persistence::Permanent).await {
+        Err(ClientError::Confirmations { weight: 6, needed: 7, detail, .. }) => {
+            assert!(detail.contains("MISSING_SLIVERS"), "{detail}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn during_an_epoch_change_old_blobs_are_read_from_the_previous_committee() {
     let net = Net::new(10, 10);
     let (blob, data) = net.planted(10_000);

@@ -1,8 +1,6 @@
 //! The client's chain side against the local chain, over a real socket: discovery, coins, ordinary blobs, storage pools,
 //! certificates, aborts. Confirmations are signed here with the nodes' keys; nodes are not running.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 use sui_sdk_types::Address;
 use tokio::net::TcpListener;

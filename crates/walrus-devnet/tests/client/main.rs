@@ -1,0 +1,6 @@
+//! The client on the local network, over real sockets.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod chain;
+mod network;
