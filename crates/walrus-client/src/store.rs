@@ -86,6 +86,8 @@ const MAX_RESTARTS: usize = 5;
 const STATUS_FIRST: usize = 5560;
 /// How long a node may wait for the registration when asked for a confirmation.
 const REGISTRATION_WAIT: Duration = Duration::from_millis(1000);
+/// The chain is asked for a new epoch on a node's word at most this often.
+const HINT_INTERVAL: Duration = Duration::from_millis(500);
 /// How often a node is asked for a confirmation when nothing is uploaded.
 const CONFIRM_ATTEMPTS: usize = 4;
 /// The unit of the semaphore that bounds bytes in flight.
@@ -147,7 +149,7 @@ pub async fn confirm(
         });
         let mut under_way: FuturesUnordered<_> = asked.collect();
         let (mut signatures, mut failures, mut weight) = (Vec::new(), Vec::new(), 0);
-        let mut epoch_moved = false;
+        let (mut epoch_checked, mut epoch_moved) = (false, false);
         while weight < committee.quorum()
             && let Some((node, result)) = under_way.next().await
         {
@@ -157,7 +159,8 @@ pub async fn confirm(
                     weight += node.weight();
                 }
                 Err(error) => {
-                    if error.reason() == Some(OTHER_EPOCH) && !epoch_moved {
+                    if error.reason() == Some(OTHER_EPOCH) && !epoch_checked {
+                        epoch_checked = true;
                         let fresh = chain.refresh().await?;
                         epoch_moved = fresh.epoch() != committee.epoch;
                         state = fresh;
@@ -283,7 +286,8 @@ where
                     break;
                 }
                 next_check = Instant::now() + config.epoch_check;
-                if chain.refresh().await.is_ok_and(|state| state.epoch() != job.committee.epoch) {
+                // A node that says "another epoch" again and again must not make the chain be asked each time.
+                if chain.state_within(HINT_INTERVAL).await.is_ok_and(|state| state.epoch() != job.committee.epoch) {
                     return Ok(None);
                 }
             }

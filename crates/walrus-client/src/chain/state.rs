@@ -23,8 +23,6 @@ use tokio::time::Instant;
 const CONSISTENCY_ATTEMPTS: usize = 5;
 /// A cached state that is older is read again in the background.
 const REFRESH_AFTER: Duration = Duration::from_secs(30);
-/// No refresh happens more often than this, however many callers ask.
-const MIN_REFRESH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The packages of the Walrus contracts.
 #[derive(Clone, Debug)]
@@ -217,12 +215,12 @@ impl Chain {
         self.refresh().await
     }
 
-    /// Reads the state now. Callers that come while a reading is under way share its result.
+    /// Reads the state now: what comes back was read after the call. Callers that wait for each other share a reading.
     pub async fn refresh(&self) -> ClientResult<Arc<WalrusState>> {
         let asked = Instant::now();
         let _one_at_a_time = self.refreshing.lock().await;
         if let Some(state) = self.cached.lock().clone()
-            && (state.read_at > asked || state.age() < MIN_REFRESH_INTERVAL)
+            && state.read_at > asked
         {
             return Ok(state);
         }
@@ -318,6 +316,7 @@ impl Chain {
 
     /// One reading; the inner error says that an epoch change fell into it.
     async fn read_once(&self) -> ClientResult<Result<WalrusState, String>> {
+        let read_at = Instant::now();
         let ids = [self.network.system_object, self.network.staking_object];
         let [system_object, staking_object] = self.exactly(&ids).await?;
         if !system_object.is_type("system", "System") || !staking_object.is_type("staking", "Staking") {
@@ -367,7 +366,7 @@ impl Chain {
             write_price: inner.write_price_per_unit_size,
             max_epochs_ahead: inner.future_accounting.length,
             capacity: (inner.total_capacity_size, inner.used_capacity_size),
-            read_at: Instant::now(),
+            read_at,
         }))
     }
 
