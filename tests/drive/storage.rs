@@ -1,6 +1,6 @@
 //! The drive's storage pool: prices, more of it, for longer, a new one.
 
-use super::world::{CAPACITY, World};
+use super::world::{CAPACITY, World, blob};
 use walrusfs::drive::Quote;
 use walrusfs::error::Kind;
 
@@ -34,4 +34,22 @@ async fn storage_costs_what_was_shown_and_nothing_else() {
     assert_eq!(drive.quote_extend(1000).await.unwrap_err().kind(), Kind::Posix(libc::EINVAL));
     let cheaper = Quote { frost: shown.frost - 1, ..shown };
     assert_eq!(drive.resize(&cheaper).await.unwrap_err().kind(), Kind::Posix(libc::EAGAIN));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_pool_takes_the_place_of_the_old_one() {
+    let world = World::start().await;
+    let machine = world.machine().await;
+    let drive = machine.create("d").await;
+    drive.register(&[blob(1)]).await.unwrap();
+    let old = drive.state().pool;
+    let shown = machine.session.quote_create(2 * CAPACITY, 5).await.unwrap();
+    let new = drive.replace_pool(&shown).await.unwrap();
+    assert_ne!(new.id, old.id);
+    assert_eq!((new.used, new.capacity, new.end_epoch), (0, 2 * CAPACITY, shown.end_epoch));
+    // The new pool knows nothing of what the old one held.
+    assert_eq!(drive.pooled(&[blob(1).blob_id]).await.unwrap(), [None]);
+    drive.register(&[blob(1), blob(2)]).await.unwrap();
+    assert_eq!(drive.state().pool.blobs, 2);
+    assert_eq!(drive.refresh().await.unwrap().pool.id, new.id);
 }
