@@ -53,3 +53,26 @@ async fn a_new_pool_takes_the_place_of_the_old_one() {
     assert_eq!(drive.state().pool.blobs, 2);
     assert_eq!(drive.refresh().await.unwrap().pool.id, new.id);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ended_pool_takes_nothing_and_a_new_one_takes_its_place() {
+    let world = World::start().await;
+    let machine = world.machine().await;
+    let drive = machine.create("d").await;
+    drive.register(&[blob(1)]).await.unwrap();
+    for _ in 0..3 {
+        world.chain.advance_epoch().await.unwrap();
+    }
+    machine.session.chain().refresh().await.unwrap();
+    assert_eq!(drive.quote_extend(1).await.unwrap_err().kind(), Kind::PoolFull);
+    let full = drive.register(&[blob(2)]).await.unwrap_err();
+    assert_eq!(full.kind(), Kind::PoolFull, "{full}");
+
+    let shown = machine.session.quote_create(CAPACITY, 5).await.unwrap();
+    let old = drive.state().pool;
+    let new = drive.replace_pool(&shown).await.unwrap();
+    assert_ne!(new.id, old.id);
+    assert_eq!((new.used, new.end_epoch), (0, shown.end_epoch));
+    drive.register(&[blob(1), blob(2)]).await.unwrap();
+    assert_eq!(drive.state().pool.blobs, 2);
+}
