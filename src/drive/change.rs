@@ -99,7 +99,7 @@ impl DriveClient {
             return self.all_registered(&ids, known);
         }
         let walrus = self.session.walrus().await?;
-        let pool = self.session.read_pool(&self.id).await?;
+        let pool = self.live_pool(&walrus).await?;
         let priced = |error| chain_error("cannot compute what the blobs take", error);
         let mut encoded = 0u64;
         for blob in &missing {

@@ -134,7 +134,8 @@ impl DriveClient {
         self.paid_pool().await
     }
 
-    async fn live_pool(&self, walrus: &WalrusState) -> FsResult<PoolState> {
+    /// The pool, when it has not ended.
+    pub(super) async fn live_pool(&self, walrus: &WalrusState) -> FsResult<PoolState> {
         let pool = self.session.read_pool(&self.id).await?;
         if pool.end_epoch <= walrus.epoch() {
             return Err(FsError::new(

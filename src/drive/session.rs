@@ -10,10 +10,15 @@ use crate::error::{FsError, FsResult, Kind};
 use crate::ids::{DriveUid, Sequence};
 use crate::seam::{Clock, Random};
 use std::sync::Arc;
+use std::time::Duration;
 use sui_sdk_types::{Address, StructTag, TypeTag};
 use walrus_client::chain::{Chain, ObjectInfo, Owner, WalrusState};
 use walrus_client::executor::Executor;
 use walrus_client::tx::type_tag;
+
+/// Prices and the epoch are read again when they are older than this: both change only with epochs and votes, and the
+/// chain has the last word on either.
+const MAX_STATE_AGE: Duration = Duration::from_secs(60);
 
 /// What every drive of one wallet on one network needs. Clones share everything.
 #[derive(Clone)]
@@ -84,7 +89,8 @@ impl Session {
     }
 
     pub(super) async fn walrus(&self) -> FsResult<Arc<WalrusState>> {
-        self.chain().state().await.map_err(|error| chain_error("cannot read the state of Walrus", error))
+        let state = self.chain().state_within(MAX_STATE_AGE).await;
+        state.map_err(|error| chain_error("cannot read the state of Walrus", error))
     }
 
     fn drive_type(&self) -> FsResult<StructTag> {
