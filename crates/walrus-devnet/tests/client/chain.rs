@@ -245,7 +245,7 @@ async fn the_life_of_a_pooled_blob() {
         .unwrap();
     let emptied = local.pool_inner(&pool).await;
     assert_eq!((emptied.blob_count, emptied.used_encoded_bytes), (0, 0));
-    assert!(executor.recovered().await.is_empty(), "nothing was left behind");
+    assert!(executor.recovered().await.unwrap().is_empty(), "nothing was left behind");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
