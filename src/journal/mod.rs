@@ -535,9 +535,10 @@ impl Journal {
         let out = inner.buffer.tail(number, offset);
         self.frames.encode(out, number, offset, (kind, lsn, durable), payload)?;
         segment.len = offset.saturating_add(total);
+        // A mark counts here: a segment that went while the cut is below its mark would look like a lost frame.
+        segment.last_lsn = lsn;
         if kind != FrameKind::Mark {
             inner.tail = lsn;
-            segment.last_lsn = lsn;
         }
         inner.last = lsn;
         inner.bytes = inner.bytes.saturating_add(total);

@@ -107,9 +107,8 @@ impl Scan {
             }
             last = lsn;
             place = (frame.segment, frame.end);
-            let counted = if frame.header.kind == FrameKind::Mark { 0 } else { lsn };
             let kept = keep.entry(frame.segment).or_insert((0, 0));
-            *kept = (frame.end, kept.1.max(counted));
+            *kept = (frame.end, kept.1.max(lsn));
             match frame.header.kind {
                 FrameKind::Batch if lsn > cut => {
                     let mut batch = decode_batch(&frame.payload)?;
