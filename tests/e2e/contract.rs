@@ -59,6 +59,15 @@ fn a_mount_point_must_exist_and_be_a_free_folder() {
 }
 
 #[test]
+fn the_folder_that_the_readme_mounts_on_is_made() {
+    let mut machine = Machine::new();
+    let point = machine.home().join("walrus");
+    machine.mount_at(&point, &[]);
+    machine.umount(&point);
+    assert!(point.is_dir(), "the mount point stays");
+}
+
+#[test]
 fn what_is_not_mounted_cannot_be_asked_or_unmounted() {
     let machine = Machine::new();
     let folder = machine.path("folder");

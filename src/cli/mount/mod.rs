@@ -28,6 +28,7 @@ use std::io::IsTerminal;
 pub fn run(args: &MountArgs) -> Result<(), Failure> {
     let mut request = MountRequest::from_args(args)?;
     let home = Home::open()?;
+    make_default_folder(&request)?;
     check(&mut request)?;
     if args.foreground {
         return daemon::run_here(&home, Handover { request, secrets: Secrets::default() });
@@ -56,6 +57,22 @@ pub fn run_helper(call: MountCall) -> Result<(), Failure> {
             output::note(text);
         }
     })
+}
+
+/// Makes `~/walrus`, the folder that the README mounts on, so that the first mount needs no preparation. Any other mount
+/// point must exist: a misspelt one is an error, not a new folder.
+fn make_default_folder(request: &MountRequest) -> Result<(), Failure> {
+    let default = std::env::var_os("HOME").map(|home| std::path::Path::new(&home).join("walrus"));
+    if !request.create || default.as_deref() != Some(request.mountpoint.as_path()) {
+        return Ok(());
+    }
+    match std::fs::create_dir(&request.mountpoint) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Failure::from_io(format!("cannot make the folder {}", request.mountpoint.display()), error))
+        }
+        // A dead mount that lies there exists too; what it is is looked at next.
+        _ => Ok(()),
+    }
 }
 
 /// Looks at the mount point before anything is started for it.
