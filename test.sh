@@ -26,6 +26,11 @@ install_tools() {
     command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest --version 0.9.143
 }
 
+# The TypeScript SDK that tests/e2e/sdk.rs runs, and the Node that it needs, as tests/sdk/package-lock.json pins them.
+install_sdk() {
+    npm ci --prefix tests/sdk --ignore-scripts --no-audit --no-fund --silent
+}
+
 stage "tools" install_tools
 stage "format" cargo fmt --all --check
 stage "lint" cargo clippy --profile ci --workspace --all-targets --locked -- -D warnings
@@ -33,4 +38,5 @@ stage "build" cargo build --profile ci --workspace --all-targets --locked
 if [ -d contracts/walrusfs ] && [ -x contracts/test.sh ]; then
     stage "contracts" contracts/test.sh
 fi
+stage "sdk" install_sdk
 stage "tests" cargo nextest run --cargo-profile ci --workspace --locked

@@ -278,10 +278,13 @@ pub enum BlobCommand {
         #[command(flatten)]
         network: NetworkArgs,
     },
-    /// Read a blob, verified
+    /// Read a blob, or one file of a quilt, verified
     Get {
-        /// The blob id
+        /// The blob id, or the patch id of a file in a quilt
         id: String,
+        /// Of the quilt ID, the file with this identifier
+        #[arg(long, value_name = "NAME")]
+        patch: Option<String>,
         /// Write here instead of to stdout
         #[arg(short, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -291,6 +294,17 @@ pub enum BlobCommand {
         /// Network to use
         #[command(flatten)]
         network: NetworkArgs,
+    },
+    /// List the files of a quilt
+    Patches {
+        /// The quilt's blob id
+        id: String,
+        /// Network to use
+        #[command(flatten)]
+        network: NetworkArgs,
+        /// One JSON array
+        #[arg(long)]
+        json: bool,
     },
     /// Show what the network knows about a blob
     Stat {

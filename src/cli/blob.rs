@@ -5,8 +5,10 @@ use super::exit::{Code, Failure};
 use super::home::Home;
 use super::wallet::{account, block_on, client_failure};
 use super::{output, session};
+use redstuff::quilt::QuiltPatchId;
 use redstuff::{BlobId, Consistency, Encoder, Params};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::ops::Range;
@@ -25,7 +27,12 @@ pub fn run(command: &BlobCommand) -> Result<(), Failure> {
     match command {
         BlobCommand::Id { file, shards } => id(file, *shards),
         BlobCommand::Put { file, epochs, network } => put(file, *epochs, network),
-        BlobCommand::Get { id, output, range, network } => get(id, output.as_deref(), range.as_deref(), network),
+        BlobCommand::Get { id, patch, output, range, network } => {
+            let range = range.as_deref().map(parse_range).transpose()?;
+            let source = Source::parse(id, patch.as_deref())?;
+            block_on(get(source, output.as_deref(), range, network))
+        }
+        BlobCommand::Patches { id, network, json } => block_on(patches(blob_id(id)?, network, *json)),
         BlobCommand::Stat { id, network, json } => stat(id, network, *json),
     }
 }
@@ -99,32 +106,134 @@ async fn connect(network: &NetworkArgs) -> Result<WalrusClient, Failure> {
     WalrusClient::connect(config, ClientConfig::default()).map_err(client_failure("the network cannot be used"))
 }
 
-fn get(id: &str, target: Option<&Path>, range: Option<&str>, network: &NetworkArgs) -> Result<(), Failure> {
-    let id = blob_id(id)?;
-    let range = range.map(parse_range).transpose()?;
-    block_on(async {
-        let client = connect(network).await?;
-        let writing = |error| match target {
+/// What `blob get` reads.
+enum Source {
+    Blob(BlobId),
+    /// A file of a quilt, by its columns.
+    Patch(QuiltPatchId),
+    /// A file of a quilt, by its identifier.
+    File(BlobId, String),
+}
+
+impl Source {
+    fn parse(id: &str, file: Option<&str>) -> Result<Self, Failure> {
+        match (id.parse(), file) {
+            (Ok(blob), None) => Ok(Self::Blob(blob)),
+            (Ok(blob), Some(file)) => Ok(Self::File(blob, file.to_owned())),
+            (Err(_), file) => match (id.parse(), file) {
+                (Ok(patch), None) => Ok(Self::Patch(patch)),
+                (Ok(_), Some(_)) => Err(Failure::usage(format!("`{id}` is a patch id already: leave out --patch"))),
+                (Err(error), _) => {
+                    Err(Failure::usage(format!("`{id}` is neither a blob id nor a patch id")).caused_by(error))
+                }
+            },
+        }
+    }
+}
+
+/// Where the bytes go.
+struct Target<'a>(Option<&'a Path>);
+
+impl Target<'_> {
+    fn open(&self) -> Result<Box<dyn Write>, Failure> {
+        Ok(match self.0 {
+            Some(path) => Box::new(File::create(path).map_err(|error| self.failure(error))?),
+            None => Box::new(std::io::stdout().lock()),
+        })
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut out = self.open()?;
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| self.failure(error))
+    }
+
+    fn failure(&self, error: std::io::Error) -> Failure {
+        match self.0 {
             Some(path) => Failure::from_io(format!("cannot write {}", path.display()), error),
             None => Failure::from_io("cannot write to stdout", error),
-        };
-        let reading = || client_failure("the blob cannot be read");
-        let Some((start, end)) = range else {
-            let blob = client.read_blob(&id, Consistency::Default).await.map_err(reading())?;
-            return open(target).and_then(|mut out| out.write_all(&blob).and_then(|()| out.flush())).map_err(writing);
-        };
-        let length = client.metadata(&id).await.map_err(reading())?.unencoded_length();
-        let end = end.unwrap_or(length);
-        if end > length {
-            return Err(Failure::usage(format!("the blob has {length} bytes; the range ends at {end}")));
         }
-        let mut out = open(target).map_err(writing)?;
-        for part in parts(start..end) {
-            let bytes = client.read_range(&id, part).await.map_err(reading())?;
-            out.write_all(&bytes).map_err(writing)?;
+    }
+}
+
+/// A range as the command line gives it, END excluded and optional, cut out of `length` bytes.
+fn within((start, end): (u64, Option<u64>), length: u64, what: &str) -> Result<Range<u64>, Failure> {
+    let end = end.unwrap_or(length);
+    if start > end || end > length {
+        return Err(Failure::usage(format!("the {what} has {length} bytes; the range is {start} to {end}")));
+    }
+    Ok(start..end)
+}
+
+async fn get(
+    source: Source,
+    target: Option<&Path>,
+    range: Option<(u64, Option<u64>)>,
+    network: &NetworkArgs,
+) -> Result<(), Failure> {
+    let client = connect(network).await?;
+    let target = Target(target);
+    let reading = || client_failure("the blob cannot be read");
+    let patch = match source {
+        Source::Blob(id) => return get_blob(&client, &id, &target, range).await,
+        Source::Patch(patch) => patch,
+        Source::File(quilt, name) => {
+            let index = client.quilt_index(&quilt).await.map_err(reading())?;
+            let missing = || Failure::new(Code::NotFound, format!("quilt {quilt} has no file `{name}`"));
+            index.find(&name).ok_or_else(missing)?.id(&quilt)
         }
-        out.flush().map_err(writing)
-    })
+    };
+    let content = client.read_patch(&patch).await.map_err(reading())?;
+    let length = content.data.len();
+    let part = within(range.unwrap_or((0, None)), length as u64, "file")?;
+    // Both ends are at most the length, which is a usize.
+    let [start, end] = [part.start, part.end].map(|at| usize::try_from(at).unwrap_or(length));
+    target.write(&content.data[start..end])
+}
+
+async fn get_blob(
+    client: &WalrusClient,
+    id: &BlobId,
+    target: &Target<'_>,
+    range: Option<(u64, Option<u64>)>,
+) -> Result<(), Failure> {
+    let reading = || client_failure("the blob cannot be read");
+    let Some(range) = range else {
+        let blob = client.read_blob(id, Consistency::Default).await.map_err(reading())?;
+        return target.write(&blob);
+    };
+    let length = client.metadata(id).await.map_err(reading())?.unencoded_length();
+    let range = within(range, length, "blob")?;
+    let mut out = target.open()?;
+    for part in parts(range) {
+        let bytes = client.read_range(id, part).await.map_err(reading())?;
+        out.write_all(&bytes).map_err(|error| target.failure(error))?;
+    }
+    out.flush().map_err(|error| target.failure(error))
+}
+
+#[derive(Serialize)]
+struct Patch<'a> {
+    identifier: &'a str,
+    patch_id: String,
+    tags: &'a BTreeMap<String, String>,
+}
+
+async fn patches(quilt: BlobId, network: &NetworkArgs, json: bool) -> Result<(), Failure> {
+    let client = connect(network).await?;
+    let index = client.quilt_index(&quilt).await.map_err(client_failure("the quilt cannot be read"))?;
+    let patches: Vec<Patch<'_>> = index
+        .patches()
+        .iter()
+        .map(|patch| Patch { identifier: &patch.identifier, patch_id: patch.id(&quilt).to_string(), tags: &patch.tags })
+        .collect();
+    if json {
+        return output::json(&patches);
+    }
+    for Patch { identifier, patch_id, tags } in patches {
+        let tags: String = tags.iter().map(|(name, value)| format!("  {name}={value}")).collect();
+        output::line(format!("{patch_id}  {identifier}{tags}"));
+    }
+    Ok(())
 }
 
 /// `range` in pieces of at most [`STEP`] bytes.
@@ -135,13 +244,6 @@ fn parts(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
         let part = at..next;
         at = next;
         (!part.is_empty()).then_some(part)
-    })
-}
-
-fn open(target: Option<&Path>) -> std::io::Result<Box<dyn Write>> {
-    Ok(match target {
-        Some(path) => Box::new(File::create(path)?),
-        None => Box::new(std::io::stdout().lock()),
     })
 }
 
@@ -207,7 +309,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sources() {
+        let blob = BlobId([7; 32]);
+        let patch = QuiltPatchId { quilt_id: blob, columns: 3..5 };
+        assert!(matches!(Source::parse(&blob.to_string(), None), Ok(Source::Blob(id)) if id == blob));
+        assert!(matches!(Source::parse(&patch.to_string(), None), Ok(Source::Patch(id)) if id == patch));
+        let file = Source::parse(&blob.to_string(), Some("a/b"));
+        assert!(matches!(file, Ok(Source::File(id, name)) if id == blob && name == "a/b"));
+        for (id, file) in [("", None), ("abc", Some("a")), (&*patch.to_string(), Some("a"))] {
+            assert_eq!(Source::parse(id, file).err().map(|error| error.code()), Some(Code::Usage), "{id} {file:?}");
+        }
+    }
+
+    #[test]
     fn ranges() {
+        for (range, length, expected) in [
+            ((0, None), 0, Some(0..0)),
+            ((3, None), 10, Some(3..10)),
+            ((3, Some(10)), 10, Some(3..10)),
+            ((10, None), 10, Some(10..10)),
+            ((11, None), 10, None),
+            ((0, Some(11)), 10, None),
+        ] {
+            assert_eq!(within(range, length, "blob").ok(), expected, "{range:?} of {length}");
+        }
         assert_eq!(parse_range("0-10").unwrap(), (0, Some(10)));
         assert_eq!(parse_range("5-").unwrap(), (5, None));
         for text in ["", "5", "-5", "10-5", "a-b", "1-2-3"] {

@@ -12,3 +12,4 @@ mod data;
 mod harness;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod real_tree;
+mod sdk;

@@ -15,6 +15,7 @@ use crate::wire::chain::{Blob, ObjectId};
 use crate::wire::message::{Certificate, Persistence};
 use crate::wire::node::BlobStatus;
 use bytes::Bytes;
+use redstuff::quilt::{PatchContent, QuiltIndex, QuiltPatchId};
 use redstuff::{BlobId, Encoded, VerifiedMetadata};
 use std::ops::Range;
 use std::sync::Arc;
@@ -134,6 +135,16 @@ impl WalrusClient {
     /// A whole blob; see [`Reader::read_blob`].
     pub async fn read_blob(&self, id: &BlobId, consistency: Consistency) -> ClientResult<Bytes> {
         self.reader.read_blob(id, consistency).await
+    }
+
+    /// The files of a quilt; see [`Reader::quilt_index`].
+    pub async fn quilt_index(&self, id: &BlobId) -> ClientResult<QuiltIndex> {
+        self.reader.quilt_index(id).await
+    }
+
+    /// One file of a quilt; see [`Reader::read_patch`].
+    pub async fn read_patch(&self, patch: &QuiltPatchId) -> ClientResult<PatchContent> {
+        self.reader.read_patch(patch).await
     }
 
     /// Verified metadata; see [`Reader::metadata`].

@@ -133,7 +133,7 @@ impl Reader {
             self.nodes.lied(node, "another sliver than was asked for");
             return Err(NodeError::False("another sliver than was asked for".to_owned()));
         }
-        self.verified(node, raw, metadata.clone()).await
+        self.verified::<Primary>(node, raw, metadata.clone()).await
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod blob;
 mod metadata;
+mod quilt;
 mod recover;
 
 use crate::chain::{Chain, Committee, Node, WalrusState};
@@ -19,7 +20,7 @@ use crate::node::{NodeClient, NodeError, RawSliver};
 use bytes::Bytes;
 use futures::future::{Either, select};
 use metadata::MetadataCache;
-use redstuff::{Axis, BlobId, Params, Primary, SliverIndex, VerifiedMetadata};
+use redstuff::{Axis, BlobId, Params, Primary, SliverAxis, SliverIndex, VerifiedMetadata};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -205,17 +206,21 @@ impl Reader {
         }
         let metadata =
             self.metadata(&blob.id, blob.certified_epoch).await.map_err(|e| NodeError::Unreachable(e.to_string()))?;
-        let data = self.verified(node, raw, metadata).await?;
+        let data = self.verified::<Primary>(node, raw, metadata).await?;
         Ok(RowBytes { bytes: data, verified: true })
     }
 
     /// Checks a sliver's hash on a thread for computing.
-    async fn verified(&self, node: &Node, raw: RawSliver, metadata: Arc<VerifiedMetadata>) -> Result<Bytes, NodeError> {
-        let checked = tokio::task::spawn_blocking(move || {
-            raw.as_sliver::<Primary>().verify(&metadata).map(|()| raw.data.clone())
-        })
-        .await
-        .map_err(|error| NodeError::Unreachable(format!("verification ended: {error}")))?;
+    async fn verified<A: SliverAxis>(
+        &self,
+        node: &Node,
+        raw: RawSliver,
+        metadata: Arc<VerifiedMetadata>,
+    ) -> Result<Bytes, NodeError> {
+        let checked =
+            tokio::task::spawn_blocking(move || raw.as_sliver::<A>().verify(&metadata).map(|()| raw.data.clone()))
+                .await
+                .map_err(|error| NodeError::Unreachable(format!("verification ended: {error}")))?;
         checked.map_err(|error| {
             self.nodes.lied(node, "a sliver with another hash");
             NodeError::False(error.to_string())
@@ -236,7 +241,11 @@ fn committees(state: &WalrusState, certified_epoch: Option<u32>) -> Vec<Arc<Comm
 }
 
 /// The nodes that may hold a sliver, without repetition.
-fn holders<'a>(committees: &'a [Arc<Committee>], target: SliverIndex<Primary>, blob: &BlobId) -> Vec<&'a Node> {
+fn holders<'a, A: SliverAxis>(
+    committees: &'a [Arc<Committee>],
+    target: SliverIndex<A>,
+    blob: &BlobId,
+) -> Vec<&'a Node> {
     let mut found: Vec<&Node> = Vec::new();
     for committee in committees {
         if let Some(node) = committee.holder(target.pair(committee.params()), blob)

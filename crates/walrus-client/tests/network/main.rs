@@ -9,4 +9,6 @@
 
 mod executor;
 mod faults;
+mod quilts;
+mod state;
 mod support;

@@ -345,6 +345,8 @@ pub struct ChainState {
     pub epoch: u64,
     pub gas_price: u64,
     pub budgets: Vec<u64>,
+    /// How long an answer about objects is under way.
+    pub objects_late: Duration,
 }
 
 pub struct MemoryChain {
@@ -553,7 +555,12 @@ impl ChainTransport for MemoryChain {
     fn objects<'a>(&'a self, ids: &'a [ObjectId]) -> BoxFuture<'a, ClientResult<Vec<Option<ObjectInfo>>>> {
         let state = self.state.lock().unwrap();
         let found = ids.iter().map(|id| state.objects.get(id).cloned()).collect();
-        async move { Ok(found) }.boxed()
+        let late = state.objects_late;
+        async move {
+            tokio::time::sleep(late).await;
+            Ok(found)
+        }
+        .boxed()
     }
 
     fn object_everywhere<'a>(&'a self, id: &'a ObjectId) -> BoxFuture<'a, Vec<ClientResult<Option<ObjectInfo>>>> {
