@@ -1,7 +1,22 @@
-// Blobs of the sizes in SDK_SIZES: written by the SDK and read by us, written by us and read by the SDK.
+// Blobs of the sizes in SDK_SIZES: written by the SDK and read by us, written by us and read by the SDK;
+// extended and deleted, and every unit of what that costs.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { User, blobGet, noise, same, status, storagePrice, stranger, walrusfs, withFile, writePrice } from './network.mjs';
+import {
+  User,
+  blobGet,
+  noise,
+  same,
+  status,
+  storagePrice,
+  stranger,
+  walrusfs,
+  walrusfsFails,
+  withFile,
+  writePrice,
+} from './network.mjs';
+
+const NOT_FOUND = 11;
 
 let user;
 before(async () => {
@@ -22,6 +37,7 @@ for (const size of process.env.SDK_SIZES.split(',').map(Number)) {
         blob,
         epochs,
         deletable: true,
+        attributes: { kind: 'noise' },
         signer: user.signer,
         onStep: ({ step }) => steps.push(step),
       }),
@@ -42,16 +58,27 @@ for (const size of process.env.SDK_SIZES.split(',').map(Number)) {
     same(await blobGet(blobId, '--range', range.join('-')), blob.subarray(...range), 'walrusfs blob get --range');
     const id = await withFile(blob, (name) => walrusfs('blob', 'id', name, '--shards', String(status.n_shards)));
     assert.equal(id, blobId, 'walrusfs blob id');
+
+    const blobObjectId = blobObject.id;
+    assert.deepEqual(await stranger().walrus.readBlobAttributes({ blobObjectId }), { kind: 'noise' });
+    await user.paying(storagePrice(size, 4), () =>
+      user.client.walrus.executeExtendBlobTransaction({ blobObjectId, epochs: 4, signer: user.signer }),
+    );
+    const extended = await stranger().walrus.getBlobObject(blobObjectId);
+    assert.equal(extended.storage.end_epoch, epoch + epochs + 4);
+    await user.paying(0n, () =>
+      user.client.walrus.executeDeleteBlobTransaction({ blobObjectId, signer: user.signer }),
+    );
+    assert.equal(await walrusfsFails('blob', 'get', blobId), NOT_FOUND);
   });
 
   test(`${size} bytes written by walrusfs`, async (t) => {
     const blob = noise(`written by walrusfs ${size}`, size);
     const blobId = await withFile(blob, (name) => walrusfs('blob', 'put', name));
     const reading = performance.now();
-    same(await stranger().walrus.readBlob({ blobId }), blob, 'readBlob');
-    t.diagnostic(`read in ${Math.round(performance.now() - reading)} ms`);
     const found = await stranger().walrus.getBlob({ blobId });
     same(await found.asFile().bytes(), blob, 'getBlob');
+    t.diagnostic(`read in ${Math.round(performance.now() - reading)} ms`);
     assert.equal(await found.exists(), true);
     assert.equal(await found.storedUntil(), status.epoch + 1);
   });
