@@ -40,3 +40,5 @@ if [ -d contracts/walrusfs ] && [ -x contracts/test.sh ]; then
 fi
 stage "sdk" install_sdk
 stage "tests" cargo nextest run --cargo-profile ci --workspace --locked
+# The examples of the documentation, which nextest does not run.
+stage "examples" cargo test --doc --profile ci -p redstuff --locked

@@ -5,6 +5,51 @@
 //! Mixing these numbers up reads like working code and stores data that nobody finds, so each has its own type and
 //! the axis is part of a sliver index's type. Conversions are total: an index outside `0..n` stays outside `0..n`,
 //! and is rejected where it is used.
+//!
+//! The number of one kind is not taken for another:
+//!
+//! ```compile_fail,E0308
+//! # use redstuff::*;
+//! fn sliver(encoded: &Encoded<Vec<u8>>, pair: PairIndex) {
+//!     let _ = encoded.primary(pair);
+//! }
+//! ```
+//! ```compile_fail,E0308
+//! # use redstuff::*;
+//! fn sliver(encoded: &Encoded<Vec<u8>>, index: SliverIndex<Secondary>) {
+//!     let _ = encoded.primary(index);
+//! }
+//! ```
+//! ```compile_fail,E0308
+//! # use redstuff::*;
+//! fn pair(encoded: &Encoded<Vec<u8>>, shard: ShardIndex) {
+//!     let _ = encoded.pair(shard);
+//! }
+//! ```
+//!
+//! Nor are slivers of two axes decoded together, nor a sliver recovered from symbols of its own axis:
+//!
+//! ```compile_fail,E0308
+//! # use redstuff::*;
+//! fn slivers(a: Sliver<'_, Primary>, b: Sliver<'_, Secondary>, metadata: &VerifiedMetadata) {
+//!     let _ = decode(metadata, &[a, b], Consistency::Default);
+//! }
+//! ```
+//! ```compile_fail,E0308
+//! # use redstuff::*;
+//! fn recover(target: SliverIndex<Primary>, symbols: Vec<RecoverySymbol<Secondary>>, metadata: &VerifiedMetadata) {
+//!     let _ = recover_sliver(target, symbols, metadata);
+//! }
+//! ```
+//!
+//! Nor is metadata trusted that nobody verified:
+//!
+//! ```compile_fail,E0308
+//! # use redstuff::*;
+//! fn check(sliver: Sliver<'_, Primary>, metadata: Metadata) {
+//!     let _ = sliver.verify(&metadata);
+//! }
+//! ```
 
 use crate::{BlobId, Params};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

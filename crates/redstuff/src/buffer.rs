@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// From this size on a buffer is a mapping of its own.
 const MAP_FROM: usize = 1 << 20;
@@ -33,6 +33,11 @@ impl Buffer {
             return Self { memory: Memory::Mapped(mapping), pool: None };
         }
         Self { memory: Memory::Heap(vec![0; length]), pool: None }
+    }
+
+    /// Gives the memory back to the system, not to a pool.
+    pub(crate) fn discard(mut self) {
+        self.pool = None;
     }
 
     /// The bytes as chunks of 64; a rest is left out.
@@ -77,6 +82,15 @@ impl Drop for Buffer {
     }
 }
 
+/// `length` zero bytes in a vector, on huge pages where it is large and the system has them.
+pub(crate) fn zeroed_vec(length: usize) -> Vec<u8> {
+    #[cfg_attr(not(target_os = "linux"), allow(unused_mut, reason = "advice needs it"))]
+    let mut bytes = vec![0; length];
+    #[cfg(target_os = "linux")]
+    mapped::advise(&mut bytes);
+    bytes
+}
+
 /// Buffers that wait for their next use, at most `limit` bytes of them.
 #[derive(Default)]
 pub(crate) struct Pool {
@@ -87,6 +101,12 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, idle: Mutex::default() })
+    }
+
+    /// The buffers of work on single slivers, of all threads together: fresh pages would cost a third of a verification.
+    pub(crate) fn small() -> &'static Arc<Self> {
+        static SMALL: LazyLock<Arc<Pool>> = LazyLock::new(|| Pool::new(8 << 20));
+        &SMALL
     }
 
     /// A buffer of exactly `length` bytes with *any* content, which returns here when it is dropped.
@@ -168,9 +188,26 @@ mod mapped {
             if start == libc::MAP_FAILED {
                 return None;
             }
-            // SAFETY: advice about the whole mapping made above; failing to follow it changes nothing.
-            unsafe { libc::madvise(start, mapped, libc::MADV_HUGEPAGE) };
+            // A last page that would be mostly empty is left to small ones: results as large as the memory they are allowed may not
+            // take two megabytes more.
+            let huge = if mapped - length > HUGE_PAGE / 8 { mapped - HUGE_PAGE } else { mapped };
+            // SAFETY: advice about two parts of the mapping made above; failing to follow it changes nothing.
+            unsafe {
+                libc::madvise(start, huge, libc::MADV_HUGEPAGE);
+                libc::madvise(start.byte_add(huge), mapped - huge, libc::MADV_NOHUGEPAGE);
+            }
             Some(Self { start: NonNull::new(start.cast())?, length, mapped })
+        }
+    }
+
+    /// Asks for huge pages under the part of `bytes` that can have them.
+    pub(super) fn advise(bytes: &mut [u8]) {
+        let before = bytes.as_ptr().align_offset(HUGE_PAGE);
+        let pages = bytes.len().saturating_sub(before) / HUGE_PAGE;
+        if pages > 0 {
+            let inner = &mut bytes[before..][..pages * HUGE_PAGE];
+            // SAFETY: advice about whole pages that `bytes` owns; it changes no content, and failing to follow it changes nothing.
+            unsafe { libc::madvise(inner.as_mut_ptr().cast(), inner.len(), libc::MADV_HUGEPAGE) };
         }
     }
 

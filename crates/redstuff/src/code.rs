@@ -4,14 +4,15 @@
 //! own encoder and decoder. What is different: many symbols per call ([`Layout`]), work memory that is reused, and an erasure locator
 //! that is computed once for a set of symbols, over only as many points as the code has (the crate's takes all 65536).
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Pool};
 use crate::layout::Layout;
 use crate::simd::{Constant, GfEngine, Shards, Span};
 use crate::{Axis, Params};
 use reed_solomon_simd::engine::{GF_MODULUS, GfElement, tables};
 use std::ops::Range;
 
-/// Bytes of work memory that transforms keep busy: what fits into the second-level cache beside the rest.
+/// Bytes of work memory of an encoding or decoding. A transform works on half of it at a time; halving it gained nothing on a CPU with a
+/// second-level cache of 512 KiB.
 const WORK_BYTES: usize = 640 << 10;
 
 /// A code with `k` original symbols out of `n`.
@@ -53,17 +54,19 @@ impl Code {
         (self.chunk + last).next_power_of_two()
     }
 
-    /// How many symbols of `size` bytes, at most `max`, to take side by side with `shards` shards of work memory; and into pieces of
+    /// How many symbols of `size` bytes to take side by side with `shards` shards of work memory, if there are `count`; and into pieces of
     /// how many bytes to cut a symbol that alone is too long.
-    fn widths(shards: usize, size: usize, max: usize) -> (usize, usize) {
-        let bytes = (WORK_BYTES / shards).max(64) / 64 * 64;
-        let width = (bytes / size).clamp(1, max.max(1));
-        (1 << width.ilog2(), if bytes >= size { size } else { bytes })
+    fn widths(shards: usize, size: usize, count: usize) -> (usize, usize) {
+        let chunks = (WORK_BYTES / shards / 64).max(1);
+        let batches = count.max(1).div_ceil(Layout::fitting(size, chunks).max(1));
+        // As equal as they can be.
+        let width = count.max(1).div_ceil(batches);
+        (width, if Layout::new(size, 1).chunks() <= chunks { size } else { chunks * 64 })
     }
 
     /// [`Self::widths`] for encoding.
-    pub(crate) fn encode_widths(&self, size: usize, max: usize) -> (usize, usize) {
-        Self::widths(self.encode_shards(), size, max)
+    pub(crate) fn encode_widths(&self, size: usize, count: usize) -> (usize, usize) {
+        Self::widths(self.encode_shards(), size, count)
     }
 
     /// Encodes in place: originals in shards `0..k`, afterwards recovery symbol `j` in shard `j`.
@@ -77,35 +80,35 @@ impl Code {
         shards.data[self.k * chunks..self.k.next_multiple_of(chunk) * chunks].fill([0; 64]);
         if self.high {
             for at in (0..self.k).step_by(chunk) {
-                let truncated = (self.k - at).min(chunk);
-                engine.inverse(shards, Span { at, size: chunk, truncated, point: at + chunk });
+                let used = 0..(self.k - at).min(chunk);
+                engine.inverse(shards, Span { at, size: chunk, used, point: at + chunk });
                 if at > 0 {
                     let (first, rest) = shards.data.split_at_mut(at * chunks);
                     engine.add(&mut first[..chunk * chunks], &rest[..chunk * chunks]);
                 }
             }
-            engine.forward(shards, Span { at: 0, size: chunk, truncated: wanted.end, point: 0 });
+            engine.forward(shards, Span { at: 0, size: chunk, used: wanted.clone(), point: 0 });
         } else {
-            engine.inverse(shards, Span { at: 0, size: chunk, truncated: self.k, point: 0 });
+            engine.inverse(shards, Span { at: 0, size: chunk, used: 0..self.k, point: 0 });
             let parts =
                 || (0..self.recoveries()).step_by(chunk).filter(|at| wanted.start < at + chunk && *at < wanted.end);
             for at in parts().filter(|at| *at > 0) {
                 shards.data.copy_within(..chunk * chunks, at * chunks);
             }
             for at in parts() {
-                let truncated = (wanted.end - at).min(chunk);
-                engine.forward(shards, Span { at, size: chunk, truncated, point: at + chunk });
+                let used = wanted.start.saturating_sub(at)..(wanted.end - at).min(chunk);
+                engine.forward(shards, Span { at, size: chunk, used, point: at + chunk });
             }
         }
     }
 
     /// All `n` symbols of a sliver from its `k`.
     pub(crate) fn expand(&self, engine: &GfEngine, originals: &[u8], size: usize) -> Buffer {
-        let mut symbols = Buffer::zeroed(self.n * size);
+        let mut symbols = Pool::small().take(self.n * size);
         let (known, unknown) = symbols.split_at_mut(self.k * size);
         known.copy_from_slice(originals);
         let (_, piece) = self.encode_widths(size, 1);
-        let mut work = Buffer::zeroed(self.encode_shards() * Layout::new(piece, 1).chunks() * 64);
+        let mut work = Pool::small().take(self.encode_shards() * Layout::new(piece, 1).chunks() * 64);
         for from in (0..size).step_by(piece) {
             let bytes = from..size.min(from + piece);
             let layout = Layout::new(bytes.len(), 1);
@@ -160,8 +163,8 @@ impl Code {
             .collect();
         let positions: Vec<usize> = (0..self.n).map(position).collect();
         let input_end = given.iter().map(|symbol| positions[*symbol] + 1).max().unwrap_or(0);
-        let output_end = missing.iter().map(|missing| missing.at + 1).max().unwrap_or(0);
-        Decoder { code: *self, size, positions, known, missing, input_end, output_end }
+        let output = missing.first().map_or(0, |first| first.at)..missing.last().map_or(0, |last| last.at + 1);
+        Decoder { code: *self, size, positions, known, missing, input_end, output }
     }
 }
 
@@ -177,7 +180,8 @@ pub(crate) struct Decoder {
     known: Vec<Option<Constant>>,
     missing: Vec<Missing>,
     input_end: usize,
-    output_end: usize,
+    /// Positions of the first to the last missing original.
+    output: Range<usize>,
 }
 
 /// An original symbol that has to be computed.
@@ -195,8 +199,8 @@ impl Decoder {
     }
 
     /// [`Code::widths`] for this decoder.
-    pub(crate) fn widths(&self, size: usize, max: usize) -> (usize, usize) {
-        Code::widths(self.size, size, max)
+    pub(crate) fn widths(&self, size: usize, count: usize) -> (usize, usize) {
+        Code::widths(self.size, size, count)
     }
 
     /// The originals that are not given, with the shard in which [`decode`](Self::decode) leaves them.
@@ -228,15 +232,14 @@ impl Decoder {
                 shard.fill([0; 64]);
             }
         }
-        let whole = Span { at: 0, size: self.size, truncated: self.size, point: 0 };
-        engine.inverse(shards, Span { truncated: self.input_end, ..whole });
+        engine.inverse(shards, Span { at: 0, size: self.size, used: 0..self.input_end, point: 0 });
         for i in 1..self.size {
             // The formal derivative in this basis.
             let width = 1 << i.trailing_zeros();
             let (to, from) = shards.data[(i - width) * chunks..(i + width) * chunks].split_at_mut(width * chunks);
             engine.add(to, from);
         }
-        engine.forward(shards, Span { truncated: self.output_end, ..whole });
+        engine.forward(shards, Span { at: 0, size: self.size, used: self.output.clone(), point: 0 });
         for missing in &self.missing {
             engine.multiply(&mut shards.data[missing.at * chunks..][..chunks], &missing.factor);
         }
@@ -254,7 +257,7 @@ impl Decoder {
             originals[index * size..][..size].copy_from_slice(symbol);
         }
         let (_, piece) = self.widths(size, 1);
-        let mut work = Buffer::zeroed(self.size * Layout::new(piece, 1).chunks() * 64);
+        let mut work = Pool::small().take(self.size * Layout::new(piece, 1).chunks() * 64);
         for from in (0..size).step_by(piece) {
             let bytes = from..size.min(from + piece);
             let layout = Layout::new(bytes.len(), 1);

@@ -9,6 +9,7 @@
 //! | [`Encoder::encode`] | recovery slivers of both axes | 2.49 B | 2.43 B | 1.93 B |
 //! | [`Encoder::prepare`] | recovery secondaries | 0.50 B | 0.49 B | 0.43 B |
 //! | [`Prepared::window`] | also the recovery primaries asked for | + `2 B` in all | + `1.94 B` | + `1.5 B` |
+//! | [`Prepared::stream`] | recovery secondaries or as many bytes of recovery primaries, and `extra` | 0.50 B + `extra` | 0.49 B + `extra` | 0.43 B + `extra` |
 //! | [`Encoder::metadata`] | recovery secondaries while it runs | 0.50 B | 0.49 B | 0.43 B |
 //! | [`Encoder::metadata_in_place`], [`Encoder::metadata_from_reader`] | nothing | 0 | 0 | 0 |
 //!
@@ -23,7 +24,7 @@ use crate::{Axis, BlobId, Error, PairIndex, Params, Primary, Secondary, Sliver, 
 use std::borrow::Cow;
 use std::io::Read;
 use std::num::NonZeroU16;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 /// Encodes blobs for one committee.
@@ -100,7 +101,8 @@ impl Encoder {
     }
 
     /// Computes id, metadata and recovery secondaries, and leaves the recovery primaries, the largest part, for
-    /// [`Prepared::window`]: for memory that is scarce, and for uploads that begin while slivers are still being made.
+    /// [`Prepared::stream`] or [`Prepared::window`]: for memory that is scarce, and for uploads that begin while slivers are still being
+    /// made.
     ///
     /// # Errors
     /// [`Error::BlobTooLarge`].
@@ -173,11 +175,11 @@ impl Encoder {
         let (shape, symbol_size) = self.shape(length)?;
         let threads = shape.threads(self.threads);
         let mut columns = Columns::new(&shape, &self.backend, threads, None);
-        let padding = vec![0; 2 * shape.row_bytes()];
-        let rows = Rows::new(matrix, &padding, &shape);
+        // The matrix is padded itself.
+        let rows = Rows::new(matrix, &[], &shape);
         columns.run(&(0..shape.columns), Upper::Rows { rows: &rows, first: 0 });
         expand_rows_in_place(&shape, &self.backend, threads, matrix);
-        let rows = Rows::new(matrix, &padding, &shape);
+        let rows = Rows::new(matrix, &[], &shape);
         columns.run(&(shape.columns..shape.n), Upper::Rows { rows: &rows, first: shape.columns });
         Ok(VerifiedMetadata::computed(Metadata::new(length, columns.pair_hashes()), &self.params, symbol_size))
     }
@@ -312,7 +314,20 @@ impl<B: AsRef<[u8]>> Prepared<B> {
             let threads = self.shape.threads(self.encoder.threads);
             expand_columns(&self.shape, &self.encoder.backend, threads, &self.rows(), &rows, &mut primaries);
         }
-        Ok(Window { prepared: self, pairs, first, primaries })
+        Ok(Window { prepared: self, pairs, first, primaries: Held::Own(primaries) })
+    }
+
+    /// Turns into a stream of all pairs in order, in the memory that this value holds already and `extra` bytes more: the recovery
+    /// secondaries belong to the first pairs, and their memory serves for recovery primaries once those have been handed out.
+    ///
+    /// The recovery primaries are made in as few windows as fit, each of which repeats the first half of the column transforms: at
+    /// 1000 shards these are two to four windows, for any blob.
+    pub fn stream(self, extra: usize) -> Stream<B> {
+        let row_bytes = self.shape.row_bytes();
+        let rows = self.shape.n - self.shape.rows;
+        let fit = (self.secondaries.len().saturating_add(extra) / row_bytes).max(1);
+        let rows_per_window = rows.div_ceil(rows.div_ceil(fit).max(1)).max(1);
+        Stream { prepared: self, next: 0, rows_per_window, primaries: None }
     }
 
     /// The primary sliver `index`, of which the recovery ones from row `first` on lie in `primaries`.
@@ -339,7 +354,83 @@ pub struct Window<'a, B> {
     pairs: Range<u16>,
     /// Row of the first sliver in `primaries`.
     first: usize,
-    primaries: Buffer,
+    primaries: Held<'a>,
+}
+
+/// Slivers of a window: in memory of its own, or in a stream's.
+#[derive(Debug)]
+enum Held<'a> {
+    Own(Buffer),
+    Stream(&'a [u8]),
+}
+
+impl Deref for Held<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(buffer) => buffer,
+            Self::Stream(bytes) => bytes,
+        }
+    }
+}
+
+/// All pairs of a blob in order, window by window, in bounded memory: see [`Prepared::stream`].
+#[derive(Debug)]
+pub struct Stream<B> {
+    prepared: Prepared<B>,
+    /// First pair of the next window.
+    next: u16,
+    rows_per_window: usize,
+    /// Memory of the windows.
+    primaries: Option<Buffer>,
+}
+
+impl<B: AsRef<[u8]>> Stream<B> {
+    /// The committee's parameters.
+    pub fn params(&self) -> &Params {
+        self.prepared.params()
+    }
+
+    /// The blob's id.
+    pub fn blob_id(&self) -> &BlobId {
+        self.prepared.blob_id()
+    }
+
+    /// The blob's metadata.
+    pub fn metadata(&self) -> &VerifiedMetadata {
+        self.prepared.metadata()
+    }
+
+    /// Gives the blob back.
+    pub fn into_blob(self) -> B {
+        self.prepared.into_blob()
+    }
+
+    /// Makes the next pairs; `None` after the last one. The first window costs nothing: its slivers exist.
+    pub fn next_window(&mut self) -> Option<Window<'_, B>> {
+        let shape = self.prepared.shape;
+        let first = usize::from(self.next);
+        if first >= shape.n {
+            return None;
+        }
+        let end = if first < shape.rows { shape.rows } else { (first + self.rows_per_window).min(shape.n) };
+        let pairs = self.next..u16::try_from(end).ok()?;
+        self.next = pairs.end;
+        if first < shape.rows {
+            return Some(Window { prepared: &self.prepared, pairs, first: end, primaries: Held::Stream(&[]) });
+        }
+        // Secondary slivers of pairs from here on are systematic.
+        let none = Buffer::zeroed(0);
+        std::mem::replace(&mut self.prepared.secondaries, none).discard();
+        let pool = &self.prepared.encoder.pool;
+        let buffer = self.primaries.get_or_insert_with(|| pool.take(self.rows_per_window * shape.row_bytes()));
+        let primaries = &mut buffer[..pairs.len() * shape.row_bytes()];
+        let threads = shape.threads(self.prepared.encoder.threads);
+        let rows = first - shape.rows..end - shape.rows;
+        expand_columns(&shape, &self.prepared.encoder.backend, threads, &self.prepared.rows(), &rows, primaries);
+        Some(Window { prepared: &self.prepared, pairs, first, primaries: Held::Stream(primaries) })
+    }
 }
 
 impl<B: AsRef<[u8]>> Window<'_, B> {

@@ -25,6 +25,15 @@ impl Layout {
         Self { size, width, whole: size / 64 * 64, half, per_chunk: 32usize.checked_div(half).unwrap_or(1) }
     }
 
+    /// How many symbols of `size` bytes fit into `chunks` chunks.
+    pub(crate) fn fitting(size: usize, chunks: usize) -> usize {
+        let one = Self::new(size, 1);
+        match one.whole / 64 {
+            0 => chunks * one.per_chunk,
+            whole => (0..=chunks / whole).rev().find(|width| Self::new(size, *width).chunks() <= chunks).unwrap_or(0),
+        }
+    }
+
     /// Chunks of a shard.
     pub(crate) fn chunks(&self) -> usize {
         let tails = if self.half == 0 { 0 } else { self.width.div_ceil(self.per_chunk) };
@@ -84,9 +93,9 @@ fn copy_whole(to: &mut [u8], from: &[u8]) {
     }
 }
 
-/// Copies up to 31 bytes without the call that `copy_from_slice` would make of it.
+/// Copies up to 32 bytes without the call that `copy_from_slice` would make of it.
 #[inline(always)]
-fn copy_short(to: &mut [u8], from: &[u8]) {
+pub(crate) fn copy_short(to: &mut [u8], from: &[u8]) {
     let length = to.len().min(from.len());
     let (to, from) = (&mut to[..length], &from[..length]);
     if length >= 16 {
@@ -134,6 +143,17 @@ mod tests {
                 let mut back = vec![0; symbols.len()];
                 layout.get_run(&shard, &mut back);
                 assert_eq!(back, symbols, "{width} symbols of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_as_fit() {
+        for size in (2..300).step_by(2) {
+            for chunks in [1, 2, 5, 10, 77] {
+                let width = Layout::fitting(size, chunks);
+                assert!(width == 0 || Layout::new(size, width).chunks() <= chunks, "{width} of {size} in {chunks}");
+                assert!(Layout::new(size, width + 1).chunks() > chunks, "{width} + 1 of {size} in {chunks}");
             }
         }
     }

@@ -13,7 +13,7 @@
 //! | know a blob's id | [`blob_id()`], [`Encoder::metadata`], [`Encoder::metadata_from_reader`] |
 //! | check what a node sent | [`Metadata::verify`], [`Sliver::verify`], [`RecoverySymbol::verify`] |
 //! | read a byte range | [`Params::row_spans`] |
-//! | decode a blob | [`decode()`] |
+//! | decode a blob | [`decode()`] or a [`Decoder`] |
 //! | rebuild one sliver | [`Sliver::expand`], [`recover_sliver`] |
 //! | prove a blob wrong | [`InconsistencyProof`] |
 //! | store many small blobs as one | [`quilt`] |
@@ -60,8 +60,8 @@ mod wire;
 
 pub use axis::{Axis, PairIndex, ParseAxisError, Primary, Secondary, ShardIndex, SliverAxis, SliverIndex};
 pub use blob_id::{BlobId, ENCODING_TYPE_RS2};
-pub use decode::{Consistency, decode};
-pub use encode::{BlobBuffer, Encoded, Encoder, Prepared, Window, blob_id, encode};
+pub use decode::{Consistency, Decoder, decode};
+pub use encode::{BlobBuffer, Encoded, Encoder, Prepared, Stream, Window, blob_id, encode};
 pub use error::{Error, Rejection};
 pub use merkle::{MerkleProof, MerkleTree, Node};
 pub use metadata::{Metadata, PairHashes, VerifiedMetadata};

@@ -95,14 +95,14 @@ pub(crate) struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// `padding` is made by [`Self::padding`] from the same blob and shape.
     pub(crate) fn new(blob: &'a [u8], padding: &'a [u8], shape: &Shape) -> Self {
-        let (partial, zeros) = padding.split_at(shape.row_bytes());
+        let (partial, zeros) = padding.split_at(shape.row_bytes().min(padding.len()));
         Self { blob, partial, zeros, row_bytes: shape.row_bytes() }
     }
 
-    /// The row in which the blob ends and a row of zeros.
+    /// The row in which the blob ends and a row of zeros, as far as there are such rows.
     pub(crate) fn padding(blob: &[u8], shape: &Shape) -> Vec<u8> {
         let row_bytes = shape.row_bytes();
-        let mut padding = vec![0; 2 * row_bytes];
+        let mut padding = vec![0; row_bytes * (shape.rows - blob.len() / row_bytes).min(2)];
         let rest = &blob[blob.len() / row_bytes * row_bytes..];
         padding[..rest.len()].copy_from_slice(rest);
         padding
@@ -121,7 +121,7 @@ impl<'a> Rows<'a> {
 }
 
 /// Runs `work` on every item on up to `threads` threads, each with scratch space of its own.
-fn for_each<T: Send, S>(
+pub(crate) fn for_each<T: Send, S>(
     threads: usize,
     items: &mut [T],
     scratch: impl Fn() -> S + Sync,
@@ -425,6 +425,8 @@ impl Scratch {
         let code = shape.column_code;
         // More than 32 columns at once would only make the leaves outgrow the cache.
         let (width, piece) = code.encode_widths(shape.size, shape.job_columns().min(32));
+        // Neighbours are paired within a batch.
+        let width = 1 << width.ilog2();
         let rows = if piece < shape.size { code.recoveries() } else { 8 * width };
         Self {
             width,

@@ -8,9 +8,9 @@ use common::lcg;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use redstuff::{
-    Axis, Consistency, Encoded, Encoder, Error, GeneralRecoverySymbol, InconsistencyProof, Metadata, Params, Primary,
-    Recovered, RecoverySymbol, Rejection, Secondary, Simd, Sliver, SliverAxis, SliverIndex, VerifiedMetadata, decode,
-    encode, recover_sliver,
+    Axis, Consistency, Decoder, Encoded, Encoder, Error, GeneralRecoverySymbol, InconsistencyProof, Metadata, Params,
+    Primary, Recovered, RecoverySymbol, Rejection, Secondary, Simd, Sliver, SliverAxis, SliverIndex, VerifiedMetadata,
+    decode, encode, recover_sliver,
 };
 
 /// Shard counts around every change of shape: each f, powers of two, and the networks' 1000.
@@ -326,7 +326,42 @@ fn check_every_way(params: &Params, blob: &[u8], levels: &[Simd]) {
                 assert!(window.pair(redstuff::PairIndex::new(range.end)).is_err());
             }
             assert_eq!(next, params.n_shards());
+            check_stream(read, &expected, row * 3, &what);
+            let decoder = Decoder::new().threads(threads).simd(*level);
+            check_decoder::<Primary>(&decoder, &expected, &what);
+            check_decoder::<Secondary>(&decoder, &expected, &what);
         }
+    }
+}
+
+/// A stream hands out every pair once, in order, in windows of the size that it may have.
+fn check_stream<B: AsRef<[u8]>>(prepared: redstuff::Prepared<B>, expected: &Encoded<&[u8]>, extra: usize, what: &str) {
+    let params = *expected.params();
+    let row = expected.primary(SliverIndex::new(0)).unwrap().data().len();
+    let column = expected.secondary(SliverIndex::new(0)).unwrap().data().len();
+    let secondaries = usize::from(params.n_shards() - params.columns()) * column;
+    let mut stream = prepared.stream(extra);
+    assert_eq!((stream.metadata(), stream.blob_id()), (expected.metadata(), expected.blob_id()), "{what}");
+    let mut next = 0;
+    while let Some(window) = stream.next_window() {
+        assert!(next == 0 || window.pairs().len() * row <= (secondaries + extra).max(row), "{what}: too large");
+        for pair in window.pairs() {
+            assert_eq!(pair.get(), next, "{what}");
+            assert!(window.pair(pair).unwrap() == expected.pair(pair).unwrap(), "{what}, pair {pair}");
+            next += 1;
+        }
+        assert!(window.pair(redstuff::PairIndex::new(next)).is_err(), "{what}");
+    }
+    assert_eq!(next, params.n_shards(), "{what}");
+    assert!(stream.next_window().is_none(), "{what}");
+    assert_eq!(&stream.into_blob().as_ref(), expected.blob(), "{what}");
+}
+
+fn check_decoder<A: SliverAxis>(decoder: &Decoder, encoded: &Encoded<&[u8]>, what: &str) {
+    let slivers = choose::<A, _>(encoded, encoded.params().slivers_to_decode(A::AXIS), 12_345);
+    for consistency in [Consistency::Skip, Consistency::Default, Consistency::Strict] {
+        let decoded = decoder.decode(encoded.metadata(), &slivers, consistency).unwrap();
+        assert!(&decoded == encoded.blob(), "{what}, {consistency:?}");
     }
 }
 
@@ -342,7 +377,7 @@ fn every_way_gives_the_same() {
     // Symbols so long that they are taken in pieces.
     let params = Params::new(100).unwrap();
     let blob = lcg(1, 2278 * 5400 - 77);
-    check_every_way(&params, &blob, &[Simd::Avx512]);
+    check_every_way(&params, &blob, &[Simd::detect()]);
     let encoded = encode(&params, &blob).unwrap();
     let primaries = choose::<Primary, _>(&encoded, params.rows(), 5);
     assert!(decode(encoded.metadata(), &primaries, Consistency::Skip).unwrap() == blob);

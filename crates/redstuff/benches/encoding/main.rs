@@ -1,10 +1,12 @@
 //! `cargo bench -p redstuff [-- FILTER]`: this crate against the straightforward way, in one run, as a table.
 //!
-//! CPU is the whole process's time in user and kernel mode; wall is elapsed time. Each figure is the median of a few runs after one
-//! that is not counted. `ratio` is baseline / ours: CPU with one thread, wall with two threads (the baseline has one). `peak` is the
-//! growth of resident memory while the call runs, plus the blob itself.
+//! What is compared takes turns: baseline, ours on one thread, ours on two, and again. `CPU ms` is the whole process's time in user and
+//! kernel mode, the median of the rounds; `ratio` is the median of the rounds' ratios baseline / ours, one thread each. Wall times are the
+//! best of the rounds (other work on the machine only makes them longer), and so is their ratio, ours on two threads. `peak` is the growth
+//! of resident memory while the call runs, with nothing kept from earlier calls, plus the blob itself. `ratio to the reference` is
+//! the published CPU time of the reference encoder, scaled by this machine's speed at single BLAKE2b hashes in the same rounds.
 //!
-//! FILTER is a substring of `n/size` such as `1000/64`. With `--smoke` (or run by `cargo test`) only the smallest cases run.
+//! FILTER is a substring of `n/size` such as `1000/64`. With `--smoke` (or run by `cargo test`) only the smallest case runs.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails has no figures")]
 #![allow(missing_docs, reason = "a program")]
@@ -12,7 +14,7 @@
 mod baseline;
 
 use redstuff::{
-    BlobId, Consistency, Encoded, Encoder, Node, Params, Primary, RecoverySymbol, Simd, Sliver, SliverIndex, decode,
+    BlobId, Consistency, Decoder, Encoded, Encoder, Node, Params, Primary, RecoverySymbol, Simd, Sliver, SliverIndex,
     recover_sliver,
 };
 use std::hint::black_box;
@@ -39,22 +41,49 @@ const REFERENCES: [Reference; 4] = [
 const CASES: [(u16, usize); 8] =
     [(10, 1), (100, 1), (100, 16), (100, 64), (1000, 1), (1000, 16), (1000, 64), (1000, 256)];
 
+/// What one round cost.
 #[derive(Clone, Copy)]
 struct Cost {
     cpu: Duration,
     wall: Duration,
-    peak: usize,
 }
 
-impl Cost {
+/// The costs of all rounds of one operation.
+struct Costs(Vec<Cost>);
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+impl Costs {
     fn cpu_ms(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e3
+        median(self.0.iter().map(|cost| cost.cpu.as_secs_f64() * 1e3).collect())
     }
 
     fn wall_ms(&self) -> f64 {
-        self.wall.as_secs_f64() * 1e3
+        self.0.iter().map(|cost| cost.wall.as_secs_f64() * 1e3).fold(f64::INFINITY, f64::min)
+    }
+
+    /// How many times the CPU time of `other` was this one's, in the median round.
+    fn cpu_ratio(&self, other: &Self) -> f64 {
+        median(self.0.iter().zip(&other.0).map(|(a, b)| a.cpu.as_secs_f64() / b.cpu.as_secs_f64()).collect())
+    }
+
+    /// The cost of one of `count` repetitions.
+    fn each(mut self, count: u32) -> Self {
+        for cost in &mut self.0 {
+            *cost = Cost { cpu: cost.cpu / count, wall: cost.wall / count };
+        }
+        self
     }
 }
+
+/// Anything that is kept until the clock has been read.
+trait Keep {}
+impl<T> Keep for T {}
+
+type Run<'r, 'a> = &'r mut dyn FnMut() -> Box<dyn Keep + 'a>;
 
 fn cpu_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -76,24 +105,32 @@ fn reset_peak() -> usize {
     status("VmRSS")
 }
 
-/// Median cost of `run`; what it returns lives until the peak has been read.
-fn measure<T>(runs: usize, mut run: impl FnMut() -> T) -> Cost {
-    black_box(run());
-    let mut costs: Vec<Cost> = (0..runs)
-        .map(|_| {
-            let before = reset_peak();
+/// Runs all of `operations` once, uncounted, and then `rounds` times in turn.
+fn take_turns<'a, const N: usize>(rounds: usize, mut operations: [Run<'_, 'a>; N]) -> [Costs; N] {
+    let mut costs = [const { Costs(Vec::new()) }; N];
+    for round in 0..=rounds {
+        for (operation, costs) in operations.iter_mut().zip(&mut costs) {
             let (cpu, wall) = (cpu_time(), Instant::now());
-            let result = black_box(run());
-            let cost =
-                Cost { cpu: cpu_time() - cpu, wall: wall.elapsed(), peak: status("VmHWM").saturating_sub(before) };
+            let result = black_box(operation());
+            let cost = Cost { cpu: cpu_time() - cpu, wall: wall.elapsed() };
             drop(result);
-            cost
-        })
-        .collect();
-    costs.sort_by_key(|cost| cost.cpu);
-    let mut median = costs[costs.len() / 2];
-    median.peak = costs.iter().map(|cost| cost.peak).max().unwrap_or(0);
-    median
+            if round > 0 {
+                costs.0.push(cost);
+            }
+        }
+    }
+    costs
+}
+
+/// Growth of resident memory while `run` runs, in bytes.
+fn peak<T>(run: impl FnOnce() -> T) -> usize {
+    // SAFETY: gives free memory of the heap back to the system, so that using it again counts; no memory in use is touched.
+    unsafe { libc::malloc_trim(0) };
+    let before = reset_peak();
+    let result = black_box(run());
+    let peak = status("VmHWM").saturating_sub(before);
+    drop(result);
+    peak
 }
 
 fn blob(length: usize) -> Vec<u8> {
@@ -120,187 +157,210 @@ fn some(n: u16, count: u16) -> Vec<u16> {
 struct Table {
     n: u16,
     mib: usize,
+    rounds: usize,
+}
+
+/// What a row shows beside the costs.
+#[derive(Default)]
+struct Notes<'a> {
+    /// Bytes; 0 is not of interest.
+    peak: usize,
+    must: &'a str,
 }
 
 impl Table {
     fn head() {
         println!(
-            "{:>5} {:>4} {:<26} {:>10} {:>10} {:>8} {:>7} {:>10} {:>10} {:>7} {:>9} {:>6}",
-            "n",
-            "MiB",
-            "operation",
-            "base ms",
-            "CPU ms",
-            "MiB/s",
-            "ratio",
-            "wall ms",
-            "2 thr ms",
-            "ratio",
-            "peak MiB",
-            "must"
+            "{:>5} {:>4} {:<26} {:>10} {:>10} {:>8} {:>7} {:>10} {:>10} {:>7} {:>9}  must",
+            "n", "MiB", "operation", "base ms", "CPU ms", "MiB/s", "ratio", "wall ms", "2 thr ms", "ratio", "peak MiB",
         );
     }
 
-    /// `notes` are the peak in bytes (0: not of interest) and what is required.
-    fn row(
-        &self,
-        what: &str,
-        bytes: usize,
-        baseline: Option<&Cost>,
-        one: &Cost,
-        two: Option<&Cost>,
-        notes: (usize, &str),
-    ) {
-        let (peak, must) = notes;
+    /// `costs` are those of the baseline (if there is one), of ours on one thread, and on two.
+    fn row(&self, what: &str, bytes: usize, costs: (Option<&Costs>, &Costs, Option<&Costs>), notes: &Notes<'_>) {
+        let (base, one, two) = costs;
         let optional =
-            |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
+            |value: Option<f64>, digits: usize| value.map_or("-".into(), |value| format!("{value:.digits$}"));
         println!(
-            "{:>5} {:>4} {:<26} {:>10} {:>10.3} {:>8.0} {:>7} {:>10.3} {:>10} {:>7} {:>9} {:>6}",
+            "{:>5} {:>4} {:<26} {:>10} {:>10.3} {:>8.0} {:>7} {:>10.3} {:>10} {:>7} {:>9}  {}",
             self.n,
             self.mib,
             what,
-            optional(baseline.map(Cost::cpu_ms), 3),
+            optional(base.map(Costs::cpu_ms), 3),
             one.cpu_ms(),
-            bytes as f64 / MIB as f64 / one.cpu.as_secs_f64(),
-            optional(baseline.map(|base| base.cpu_ms() / one.cpu_ms()), 2),
+            bytes as f64 / MIB as f64 / one.cpu_ms() * 1e3,
+            optional(base.map(|base| base.cpu_ratio(one)), 2),
             one.wall_ms(),
-            optional(two.map(Cost::wall_ms), 3),
-            optional(baseline.zip(two).map(|(base, two)| base.wall_ms() / two.wall_ms()), 2),
-            if peak == 0 { "-".to_owned() } else { format!("{:.1}", peak as f64 / MIB as f64) },
-            must
+            optional(two.map(Costs::wall_ms), 3),
+            optional(base.zip(two).map(|(base, two)| base.wall_ms() / two.wall_ms()), 2),
+            if notes.peak == 0 { "-".to_owned() } else { format!("{:.1}", notes.peak as f64 / MIB as f64) },
+            notes.must
         );
     }
 }
 
-fn single_hash_ns() -> f64 {
+/// The baseline's hash of 65 bytes, many times over: nanoseconds of one are milliseconds of this times five.
+fn single_hashes<'a>() -> Box<dyn Keep + 'a> {
     let message = [7u8; 64];
-    let start = cpu_time();
-    let rounds = 200_000;
-    for _ in 0..rounds {
+    for _ in 0..HASHES {
         black_box(baseline::hash(1, [black_box(&message[..32]), &message[32..]]));
     }
-    (cpu_time() - start).as_nanos() as f64 / f64::from(rounds)
+    Box::new(())
 }
 
-fn case(n: u16, mib: usize, hash_ns: f64) {
+const HASHES: u32 = 200_000;
+
+fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split_whitespace().next().unwrap_or("unknown").to_owned()
+}
+
+fn case(n: u16, mib: usize) {
     let params = Params::new(n).unwrap();
     let length = mib * MIB;
     let blob = blob(length);
-    let table = Table { n, mib };
-    let runs = if mib >= 64 { 3 } else { 5 };
+    println!("{:>11}load of the last minute {}", "", load());
+    let table = Table { n, mib, rounds: 5 };
     let reference = REFERENCES.iter().find(|reference| reference.n == n && reference.mib == mib);
     let must = |i: usize| reference.map_or(String::new(), |reference| format!("{}x", reference.must[i]));
     let encoder = |threads: usize| Encoder::new(&params).threads(threads);
-
-    let (root, primaries, _) = baseline::encode(&params, &blob);
-    let base = measure(if mib >= 256 { 1 } else { 3 }, || baseline::encode(&params, &blob).0);
-    let encoder1 = encoder(1);
-    let one = measure(runs, || encoder1.encode(&blob).unwrap());
-    drop(encoder1);
-    let encoder2 = encoder(2);
-    let two = measure(runs, || encoder2.encode(&blob).unwrap());
-    drop(encoder2);
     let encoded = encoder(2).encode(&blob).unwrap();
-    assert_eq!(
-        *encoded.blob_id(),
-        BlobId::compute(length as u64, &Node::Digest(root)),
-        "the baseline is not the same code"
-    );
-    for (index, primary) in params.slivers::<Primary>().zip(&primaries) {
-        assert!(encoded.primary(index).unwrap().data() == primary, "primary sliver {index} differs");
+    {
+        let (root, primaries, _) = baseline::encode(&params, &blob);
+        let id = BlobId::compute(length as u64, &Node::Digest(root));
+        assert_eq!(*encoded.blob_id(), id, "the baseline is not the same code");
+        for (index, primary) in params.slivers::<Primary>().zip(&primaries) {
+            assert!(encoded.primary(index).unwrap().data() == primary, "primary sliver {index} differs");
+        }
     }
-    drop(primaries);
-    let fresh = Encoder::new(&params).threads(1).retain(0);
-    let cold = measure(1, || fresh.encode(&blob).unwrap());
-    table.row(
-        "encode",
-        length,
-        Some(&base),
-        &one,
-        Some(&two),
-        (cold.peak + length, &format!("{} {}", must(0), must(1))),
+    encode(&table, &blob, reference, &encoder);
+    slivers(&table, &encoded, &blob, &must(2));
+}
+
+fn encode(table: &Table, blob: &[u8], reference: Option<&Reference>, encoder: &dyn Fn(usize) -> Encoder) {
+    let encoders = [encoder(1), encoder(2), encoder(1).simd(Simd::Avx2), encoder(2).simd(Simd::Avx2)];
+    let [hashes, base, one, two, id, avx2, avx2_two] = take_turns(
+        table.rounds,
+        [
+            &mut || single_hashes(),
+            &mut || Box::new(baseline::encode(encoders[0].params(), blob)),
+            &mut || Box::new(encoders[0].encode(blob).unwrap()),
+            &mut || Box::new(encoders[1].encode(blob).unwrap()),
+            &mut || Box::new(encoders[0].metadata(blob).unwrap()),
+            &mut || Box::new(if Simd::detect() > Simd::Avx2 { Some(encoders[2].encode(blob).unwrap()) } else { None }),
+            &mut || Box::new(if Simd::detect() > Simd::Avx2 { Some(encoders[3].encode(blob).unwrap()) } else { None }),
+        ],
     );
+    for encoder in &encoders {
+        encoder.release_idle();
+    }
+    let must = |i: usize| reference.map_or(String::new(), |reference| format!("{}x", reference.must[i]));
+    let cold = encoder(1).retain(0);
+    let all = peak(|| cold.encode(blob).unwrap()) + blob.len();
+    let what = format!("{} {} peak 3.5B", must(0), must(1));
+    table.row("encode", blob.len(), (Some(&base), &one, Some(&two)), &Notes { peak: all, must: &what });
     if let Some(reference) = reference {
+        let hash_ns = hashes.each(HASHES).cpu_ms() * 1e6;
         let scaled = reference.encode_ms * hash_ns / 165.0;
         println!(
-            "{:>11}baseline {:.0} ms; reference scaled {scaled:.0} ms: {:+.0} %",
+            "{:>11}one BLAKE2b {hash_ns:.0} ns; baseline {:.0} ms, reference scaled {scaled:.0} ms: {:+.0} %; \
+             ratio to the reference {:.2}",
             "",
             base.cpu_ms(),
-            (base.cpu_ms() / scaled - 1.0) * 100.0
+            (base.cpu_ms() / scaled - 1.0) * 100.0,
+            scaled / one.cpu_ms()
         );
     }
     if Simd::detect() > Simd::Avx2 {
-        let [avx2, avx2_two] = [1, 2].map(|threads| {
-            let encoder = encoder(threads).simd(Simd::Avx2);
-            measure(runs, || encoder.encode(&blob).unwrap())
-        });
-        table.row("encode, AVX2", length, Some(&base), &avx2, Some(&avx2_two), (0, "2x"));
+        let notes = Notes { peak: 0, must: "2x" };
+        table.row("encode, AVX2", blob.len(), (Some(&base), &avx2, Some(&avx2_two)), &notes);
     }
-    id_only(&table, &blob, &base, runs, &encoder);
-    window(&table, &blob, &base, &encoder);
-    slivers(&table, &encoded, &blob, must(2));
+    let length = blob.len() as u64;
+    table.row("blob id", blob.len(), (Some(&base), &id, None), &Notes::default());
+    let [one, two] = take_turns(
+        table.rounds.min(3),
+        [&mut || Box::new(cold.metadata_from_reader(length, &mut &*blob).unwrap()), &mut || {
+            Box::new(encoder(2).retain(0).metadata_from_reader(length, &mut &*blob).unwrap())
+        }],
+    );
+    let held = peak(|| cold.metadata_from_reader(length, &mut &*blob).unwrap());
+    let notes = Notes { peak: held, must: "peak B+8" };
+    table.row("blob id, reader, cold", blob.len(), (None, &one, Some(&two)), &notes);
+    let [one, two] = take_turns(
+        table.rounds.min(3),
+        [&mut || Box::new(stream(&cold, blob)), &mut || Box::new(stream(&encoder(2).retain(0), blob))],
+    );
+    let held = peak(|| stream(&cold, blob)) + blob.len();
+    let notes = Notes { peak: held, must: "peak 1.5B+48" };
+    table.row("stream, cold", blob.len(), (None, &one, Some(&two)), &notes);
 }
 
-fn id_only(table: &Table, blob: &[u8], base: &Cost, runs: usize, encoder: &dyn Fn(usize) -> Encoder) {
-    let [one, two] = [1, 2].map(|threads| {
-        let encoder = encoder(threads);
-        measure(runs, || encoder.metadata(blob).unwrap())
-    });
-    table.row("blob id", blob.len(), Some(base), &one, Some(&two), (0, ""));
-    let [one, two] = [1, 2].map(|threads| {
-        let encoder = encoder(threads).retain(0);
-        measure(runs, || encoder.metadata_from_reader(blob.len() as u64, &mut &*blob).unwrap())
-    });
-    table.row("blob id, reader, cold", blob.len(), Some(base), &one, Some(&two), (one.peak, "B+8"));
+/// The streaming interface in 1.5 times the blob and 48 MiB: every sliver is looked at once. Returns the number of windows.
+fn stream(encoder: &Encoder, blob: &[u8]) -> usize {
+    let mut stream = encoder.prepare(blob).unwrap().stream(44 * MIB);
+    let (mut bytes, mut windows) = (0, 0);
+    while let Some(window) = stream.next_window() {
+        windows += 1;
+        for pair in window.pairs() {
+            let (primary, secondary) = window.pair(pair).unwrap();
+            bytes += black_box(primary.data()).len() + black_box(secondary.data()).len();
+        }
+    }
+    assert!(bytes > blob.len());
+    windows
 }
 
-/// The streaming interface: 1.5 times the blob and a window of 32 MiB.
-fn window(table: &Table, blob: &[u8], base: &Cost, encoder: &dyn Fn(usize) -> Encoder) {
-    let [one, two] = [1, 2].map(|threads| {
-        let encoder = encoder(threads).retain(40 * MIB);
-        measure(1, || {
-            let prepared = encoder.prepare(blob).unwrap();
-            let mut bytes = 0;
-            for window in prepared.windows(32 * MIB) {
-                let window = prepared.window(window).unwrap();
-                for pair in window.pairs() {
-                    let (primary, secondary) = window.pair(pair).unwrap();
-                    bytes += black_box(primary.data()).len() + black_box(secondary.data()).len();
-                }
-            }
-            assert!(bytes > blob.len());
-        })
-    });
-    table.row("stream, 32 MiB windows", blob.len(), Some(base), &one, Some(&two), (one.peak + blob.len(), "1.5B+48"));
-}
-
-fn slivers(table: &Table, encoded: &Encoded<&Vec<u8>>, blob: &[u8], must: String) {
+fn slivers(table: &Table, encoded: &Encoded<&Vec<u8>>, blob: &[u8], must: &str) {
     let params = encoded.params();
     let metadata = encoded.metadata();
     let size = usize::from(metadata.symbol_size().get());
-    let runs = 5;
 
     let sliver = encoded.primary(SliverIndex::new(params.n_shards() / 2)).unwrap();
-    let repeat = (4 * MIB / sliver.data().len()).clamp(8, 200);
-    let each = |cost: Cost| Cost { cpu: cost.cpu / repeat as u32, wall: cost.wall / repeat as u32, peak: cost.peak };
-    let base =
-        measure(3, || (0..repeat).map(|_| baseline::sliver_hash(params, sliver.data(), size)).collect::<Vec<_>>());
-    let ours = measure(runs, || (0..repeat).for_each(|_| sliver.verify(metadata).unwrap()));
-    table.row("verify a primary sliver", sliver.data().len(), Some(&each(base)), &each(ours), None, (0, "3x"));
+    let repeat = u32::try_from((4 * MIB / sliver.data().len()).clamp(8, 200)).unwrap();
+    let [base, ours] = take_turns(
+        table.rounds,
+        [
+            &mut || {
+                Box::new((0..repeat).map(|_| baseline::sliver_hash(params, sliver.data(), size)).collect::<Vec<_>>())
+            },
+            &mut || {
+                (0..repeat).for_each(|_| sliver.verify(metadata).unwrap());
+                Box::new(())
+            },
+        ],
+    );
+    let (base, ours) = (base.each(repeat), ours.each(repeat));
+    table.row(
+        "verify a primary sliver",
+        sliver.data().len(),
+        (Some(&base), &ours, None),
+        &Notes { peak: 0, must: "3x" },
+    );
 
+    let (alone, both) = (Decoder::new().threads(1), Decoder::new().threads(2));
     let systematic: Vec<_> = params.slivers().take(params.rows().into()).map(|i| encoded.primary(i).unwrap()).collect();
-    let ours = measure(runs, || decode(metadata, &systematic, Consistency::Default).unwrap());
-    table.row("decode, systematic", blob.len(), None, &ours, None, (ours.peak, ""));
     let random = some(params.n_shards(), params.rows());
     let random: Vec<Sliver<'_, Primary>> =
         random.iter().map(|i| encoded.primary(SliverIndex::new(*i)).unwrap()).collect();
+    assert!(both.decode(metadata, &random, Consistency::Skip).unwrap() == blob);
     let pieces: Vec<_> = random.iter().map(|sliver| (sliver.index().as_usize(), sliver.data())).collect();
-    let base = measure(1, || baseline::decode(params, &pieces, blob.len()));
-    let ours = measure(runs, || decode(metadata, &random, Consistency::Skip).unwrap());
-    assert!(decode(metadata, &random, Consistency::Skip).unwrap() == blob);
-    table.row("decode, random, skip", blob.len(), Some(&base), &ours, Some(&ours), (ours.peak, &must));
-    let ours = measure(1, || decode(metadata, &random, Consistency::Default).unwrap());
-    table.row("decode, random, default", blob.len(), None, &ours, None, (0, ""));
+    let [base, skip, skip_two, default, default_two, easy, easy_two] = take_turns(
+        table.rounds.min(3),
+        [
+            &mut || Box::new(baseline::decode(params, &pieces, blob.len())),
+            &mut || Box::new(alone.decode(metadata, &random, Consistency::Skip).unwrap()),
+            &mut || Box::new(both.decode(metadata, &random, Consistency::Skip).unwrap()),
+            &mut || Box::new(alone.decode(metadata, &random, Consistency::Default).unwrap()),
+            &mut || Box::new(both.decode(metadata, &random, Consistency::Default).unwrap()),
+            &mut || Box::new(alone.decode(metadata, &systematic, Consistency::Default).unwrap()),
+            &mut || Box::new(both.decode(metadata, &systematic, Consistency::Default).unwrap()),
+        ],
+    );
+    let held = peak(|| alone.decode(metadata, &random, Consistency::Skip).unwrap());
+    let notes = Notes { peak: held, must };
+    table.row("decode, random, Skip", blob.len(), (Some(&base), &skip, Some(&skip_two)), &notes);
+    table.row("decode, random, Default", blob.len(), (None, &default, Some(&default_two)), &Notes::default());
+    table.row("decode, systematic, Default", blob.len(), (None, &easy, Some(&easy_two)), &Notes::default());
 
     let target = SliverIndex::<Primary>::new(params.n_shards() - 1);
     let sources = some(params.n_shards(), params.columns());
@@ -312,13 +372,19 @@ fn slivers(table: &Table, encoded: &Encoded<&Vec<u8>>, blob: &[u8], must: String
         .collect();
     let pieces: Vec<_> = symbols.iter().map(|s| (s.symbol().source().as_usize(), s.symbol().data())).collect();
     let repeat = 8;
-    let each = |cost: Cost| Cost { cpu: cost.cpu / repeat, wall: cost.wall / repeat, peak: cost.peak };
-    let base = measure(3, || (0..repeat).map(|_| baseline::recover(params, &pieces, size)).collect::<Vec<_>>());
-    let ours = measure(runs, || {
-        (0..repeat).map(|_| recover_sliver(target, symbols.clone(), metadata).unwrap()).collect::<Vec<_>>()
-    });
+    let [base, ours] = take_turns(
+        table.rounds,
+        [
+            &mut || Box::new((0..repeat).map(|_| baseline::recover(params, &pieces, size)).collect::<Vec<_>>()),
+            &mut || {
+                let recover = |_| recover_sliver(target, symbols.clone(), metadata).unwrap();
+                Box::new((0..repeat).map(recover).collect::<Vec<_>>())
+            },
+        ],
+    );
     let bytes = encoded.primary(target).unwrap().data().len();
-    table.row("recover, with proofs", bytes, Some(&each(base)), &each(ours), None, (0, ""));
+    let (base, ours) = (base.each(repeat), ours.each(repeat));
+    table.row("recover, with proofs", bytes, (Some(&base), &ours, None), &Notes::default());
 }
 
 fn main() {
@@ -326,16 +392,12 @@ fn main() {
     // `cargo bench` passes --bench; `cargo test` does not and only wants to know that this runs.
     let smoke = arguments.iter().any(|argument| argument == "--smoke") || !arguments.iter().any(|a| a == "--bench");
     let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
-    let hash_ns = single_hash_ns();
-    println!(
-        "{:?}; single-lane BLAKE2b of 65 bytes: {hash_ns:.0} ns (165 ns on the machine of the reference figures)",
-        Simd::detect()
-    );
+    println!("{:?}", Simd::detect());
     Table::head();
     for (n, mib) in CASES {
         let wanted = filter.is_none_or(|filter| format!("{n}/{mib}").contains(filter.as_str()));
         if wanted && (!smoke || (n, mib) == CASES[0]) {
-            case(n, mib, hash_ns);
+            case(n, mib);
         }
     }
 }

@@ -8,7 +8,7 @@
 //! adaptors over vectors: what the compiler does not inline there would be compiled without those instructions.
 
 use super::Simd;
-use super::lanes::{Lanes, Portable};
+use super::lanes::{Arithmetic, Lanes, Portable};
 
 const IV: [u64; 8] = [
     0x6a09_e667_f3bc_c908,
@@ -129,20 +129,26 @@ macro_rules! round {
 #[inline(always)]
 fn initial<L: Lanes>(l: L) -> [L::V; 8] {
     [
-        l.splat(IV[0] ^ PARAMETERS),
-        l.splat(IV[1]),
-        l.splat(IV[2]),
-        l.splat(IV[3]),
-        l.splat(IV[4]),
-        l.splat(IV[5]),
-        l.splat(IV[6]),
-        l.splat(IV[7]),
+        l.set(IV[0] ^ PARAMETERS),
+        l.set(IV[1]),
+        l.set(IV[2]),
+        l.set(IV[3]),
+        l.set(IV[4]),
+        l.set(IV[5]),
+        l.set(IV[6]),
+        l.set(IV[7]),
     ]
 }
 
 /// The compression function; message words at or above `W` are zero, `total` bytes have been taken in with this block.
 #[inline(always)]
-fn compress<L: Lanes, const W: usize>(l: L, h: [L::V; 8], m: &[L::V; 16], total: u64, last: bool) -> [L::V; 8] {
+pub(super) fn compress_in<L: Arithmetic, const W: usize>(
+    l: L,
+    h: [L::V; 8],
+    m: &[L::V; 16],
+    total: u64,
+    last: bool,
+) -> [L::V; 8] {
     let mut v = [
         h[0],
         h[1],
@@ -205,14 +211,14 @@ fn store<L: Lanes>(l: L, h: &[L::V; 8], to: &mut Octet) {
 pub(super) fn leaves_in<L: Lanes>(l: L, data: &[&[u8]; 8], out: &mut Octet) {
     let total = data[0].len() + 1;
     let mut h = initial(l);
-    if L::UNROLL && total <= 8 {
+    if L::ZERO_WORDS && total <= 8 {
         let m = l.message(data, 0, 1);
-        h = compress::<L, 1>(l, h, &m, total as u64, true);
+        h = l.compress::<1>(h, &m, total as u64, true);
     } else {
         let last = (total - 1) / 128;
         for block in 0..=last {
             let m = l.message(data, block, 16);
-            h = compress::<L, 16>(l, h, &m, total.min(128 * (block + 1)) as u64, block == last);
+            h = l.compress::<16>(h, &m, total.min(128 * (block + 1)) as u64, block == last);
         }
     }
     store(l, &h, out);
@@ -223,14 +229,14 @@ pub(super) fn leaves_in<L: Lanes>(l: L, data: &[&[u8]; 8], out: &mut Octet) {
 fn node_in<L: Lanes>(l: L, left: &[L::V; 4], right: &[L::V; 4]) -> [L::V; 8] {
     // The prefix byte moves everything by 8 bits.
     let words = [left[0], left[1], left[2], left[3], right[0], right[1], right[2], right[3]];
-    let zero = l.splat(0);
+    let zero = l.set(0);
     let mut m = [zero; 16];
-    m[0] = l.or(l.shl8(words[0]), l.splat(1));
+    m[0] = l.or(l.shl8(words[0]), l.set(1));
     for i in 1..8 {
         m[i] = l.or(l.shl8(words[i]), l.shr56(words[i - 1]));
     }
     m[8] = l.shr56(words[7]);
-    compress::<L, NODE_WORDS>(l, initial(l), &m, NODE_BYTES, true)
+    l.compress::<NODE_WORDS>(initial(l), &m, NODE_BYTES, true)
 }
 
 #[inline(always)]
@@ -248,7 +254,7 @@ pub(super) fn halve_in<L: Lanes>(l: L, nodes: &mut [Octet], count: usize) {
     nodes[octets - 1].clear_from(count - 8 * (octets - 1));
     for i in 0..count.div_ceil(2).div_ceil(8) {
         let first = load(l, &nodes[2 * i]);
-        let second = if 2 * i + 1 < octets { load(l, &nodes[2 * i + 1]) } else { [l.splat(0); 4] };
+        let second = if 2 * i + 1 < octets { load(l, &nodes[2 * i + 1]) } else { [l.set(0); 4] };
         let (mut left, mut right) = (first, second);
         for w in 0..4 {
             (left[w], right[w]) = l.even_odd(first[w], second[w]);
