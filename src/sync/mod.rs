@@ -17,10 +17,14 @@ mod loader;
 mod network;
 mod packing;
 mod pending;
+mod reopen;
+#[cfg(test)]
+mod tests;
 mod walrus;
 
 pub use engine::{Config, Engine, Parts, Problem, Stage, Status};
 pub use loader::Loader;
 pub use network::{Capacity, CommitRequest, Committed, Network, StoredBlob};
 pub use pending::{InFlight, Pending, Verdict, judge};
+pub use reopen::{Reopened, Standing, reopen};
 pub use walrus::{WalrusNetwork, WalrusSlivers};

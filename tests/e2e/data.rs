@@ -220,7 +220,7 @@ fn cold_reads_of_black_holed_nodes_stop_nobody_else() {
             })
         })
         .collect();
-    let mut slowest = Duration::ZERO;
+    let mut took = Vec::new();
     for n in 0..50 {
         for (what, operation) in [
             (
@@ -234,15 +234,15 @@ fn cold_reads_of_black_holed_nodes_stop_nobody_else() {
         ] {
             let one = Instant::now();
             operation();
-            slowest = slowest.max(one.elapsed());
-            // A busy machine may take a scheduling pause; a blocked worker takes seconds.
-            assert!(
-                one.elapsed() < Duration::from_millis(500),
-                "{what} took {:?} while cold reads wait",
-                one.elapsed()
-            );
+            let one = one.elapsed();
+            // A busy machine may take a scheduling pause now and then; a blocked worker takes seconds.
+            assert!(one < Duration::from_millis(500), "{what} took {one:?} while cold reads wait");
+            took.push(one);
         }
     }
+    took.sort();
+    let (usual, slowest) = (took[took.len() * 9 / 10], took[took.len() - 1]);
+    assert!(usual < Duration::from_millis(50), "a tenth of the other operations took {usual:?} or more");
     for reader in readers {
         let (offset, piece) = reader.join().unwrap();
         assert!(piece == cold[offset as usize..offset as usize + 4096]);

@@ -7,6 +7,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no users")]
 
 mod contract;
+mod damage;
 mod data;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod harness;

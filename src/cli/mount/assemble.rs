@@ -15,9 +15,9 @@ use crate::drive::{self, CreateOptions, DriveClient, Holder, Secrets};
 use crate::error::{FsResult, Kind};
 use crate::fuse::Loader;
 use crate::ids::DriveUid;
-use crate::journal::{Journal, Limits, Recovery};
-use crate::seam::{Clock, OsDir, OsRandom, Random, SystemClock};
-use crate::sync::{self, Engine, Parts, Pending, Verdict, WalrusNetwork, WalrusSlivers};
+use crate::journal::{Damage, Journal, Limits, Recovery};
+use crate::seam::{BlockDir, Clock, OsDir, OsRandom, Random, SystemClock};
+use crate::sync::{self, Engine, Parts, Reopened, WalrusNetwork, WalrusSlivers};
 use crate::tree::{DriveState as TreeState, Tree};
 use crate::vfs::{self, Needs, Vfs};
 use futures::FutureExt;
@@ -68,7 +68,8 @@ pub(crate) async fn open(home: &Home, handover: &Handover, parent: &mut Parent) 
         state.map_err(|error| Failure::from_fs("opening the drive", drive::chain_error("the network", error)))?;
     let read_only = decide_read_only(&request.options, &drive, parent)?;
     let lock = lock_drive(home, &drive.state().uid(), read_only).await?;
-    Assembly { home, options: &request.options, account: &account, drive, state, read_only, lock }.open().await
+    let assembly = Assembly { home, options: &request.options, account: &account, drive, state, read_only, lock };
+    assembly.open(parent).await
 }
 
 /// This machine's lease id, kept in state/: whoever loses state/ waits for the old lease.
@@ -283,7 +284,7 @@ struct Assembly<'a> {
 }
 
 impl Assembly<'_> {
-    async fn open(self) -> Result<OpenDrive, Failure> {
+    async fn open(self, parent: &mut Parent) -> Result<OpenDrive, Failure> {
         let opening = |error| Failure::from_fs("the drive cannot be opened", error);
         let options = self.options;
         let params = Params::new(self.state.n_shards())
@@ -302,6 +303,9 @@ impl Assembly<'_> {
         let reader = PackReader::new(Arc::new(WalrusSlivers::new(Arc::clone(&self.account.client), params)), slivers);
         let tree = open_tree(&self.drive, &reader, memory).await.map_err(opening)?;
         let (journal, recovery, orphans) = self.journal(&uid).await?;
+        for line in losses(&recovery) {
+            parent.say(line);
+        }
         let config = vfs::Config {
             dirty_bytes: memory / 16,
             cache_bytes: memory / 16,
@@ -360,43 +364,25 @@ impl Assembly<'_> {
         let (sequence, tag, read_only) = (state.sequence(), state.facts.tag, self.read_only);
         tokio::task::spawn_blocking(move || {
             let failed = |error| Failure::from_fs(format!("the journal in {} cannot be used", dir.display()), error);
-            let open = || -> FsResult<(Journal, Recovery)> {
-                Journal::open(Box::new(OsDir::open(&dir)?), Arc::clone(&keys), limits)
-            };
-            let (mut journal, mut recovery) = open().map_err(failed)?;
+            let open = || -> FsResult<Box<dyn BlockDir>> { Ok(Box::new(OsDir::open(&dir)?)) };
             if read_only {
                 // A reader journals nothing; the folder only gives the journal a place and goes at once.
+                let opened = open().and_then(|open| Journal::open(open, keys, limits)).map_err(failed)?;
                 let _ = std::fs::remove_dir_all(&dir);
-                return Ok((journal, recovery, Vec::new()));
+                return Ok((opened.0, opened.1, Vec::new()));
             }
-            report_losses(&recovery);
-            let pending = recovery.pending.as_deref().map(Pending::decode).transpose().map_err(failed)?;
-            match sync::judge(pending.as_ref(), sequence, tag) {
-                Verdict::Replay => {}
-                Verdict::Trim(commit) => {
-                    journal.trim(commit.cut, &commit.moved.into_iter().collect()).map_err(failed)?;
-                    drop(journal);
-                    (journal, recovery) = open().map_err(failed)?;
-                }
-                Verdict::Conflict if recovery.batches.is_empty() => {}
-                Verdict::Conflict => {
-                    return Err(Failure::new(
-                        Code::LeaseHeld,
-                        format!(
-                            "the journal in {} holds {} changes that were made on an older state: another machine has \
-                             committed to this drive since. Nothing was changed. Mount with --read-only to see the drive, \
-                             or move that folder away to go on without those changes",
-                            dir.display(),
-                            recovery.batches.len()
-                        ),
-                    ));
-                }
+            match sync::reopen(open, &keys, limits, sequence, tag).map_err(failed)? {
+                Reopened::Ready(standing) => Ok((standing.journal, standing.recovery, standing.orphans)),
+                Reopened::Conflict { changes } => Err(Failure::new(
+                    Code::LeaseHeld,
+                    format!(
+                        "the journal in {} holds {changes} changes that were made on an older state: another machine has \
+                         committed to this drive since. Nothing was changed. Mount with --read-only to see the drive, or \
+                         move that folder away to go on without those changes",
+                        dir.display(),
+                    ),
+                )),
             }
-            let orphans = pending.map(|pending| pending.registered).unwrap_or_default();
-            let note = Pending::storing(sequence, orphans.clone()).encode().map_err(failed)?;
-            let lsn = journal.put_pending(&note).map_err(failed)?;
-            journal.sync(lsn).map_err(failed)?;
-            Ok((journal, recovery, orphans))
         })
         .await
         .map_err(|error| Failure::new(Code::Failed, "opening the journal was interrupted").caused_by(error))?
@@ -406,21 +392,26 @@ impl Assembly<'_> {
 /// Bytes that the journal may take: with packs of 64 MiB a full one is still one commit of at most 60 packs.
 const DEFAULT_JOURNAL: u64 = 3 << 30;
 
-fn report_losses(recovery: &Recovery) {
+/// What the disk lost of the journal, for the user; also logged.
+fn losses(recovery: &Recovery) -> Vec<String> {
     let lost = &recovery.lost;
     if lost.torn_bytes > 0 {
         tracing::info!(bytes = lost.torn_bytes, "the journal ended in an unfinished write that nobody was promised");
     }
-    for damage in &lost.damaged {
-        tracing::error!(
-            segment = damage.segment,
-            offset = damage.offset,
-            bytes = damage.bytes,
-            "the journal is damaged: changes {}..{} are lost, what follows them was kept",
+    let describe = |damage: &Damage| {
+        let line = format!(
+            "the journal is damaged: the disk lost {} bytes at {} of segment {}, changes {} to {} with them; everything \
+             before and after was kept",
+            damage.bytes,
+            damage.offset,
+            damage.segment,
             damage.lsns.start,
-            damage.lsns.end
+            damage.lsns.end.saturating_sub(1)
         );
-    }
+        tracing::error!("{line}");
+        line
+    };
+    lost.damaged.iter().map(describe).collect()
 }
 
 async fn open_tree(drive: &DriveClient, reader: &PackReader, memory: u64) -> FsResult<Tree> {

@@ -1,0 +1,60 @@
+//! Opening the journal on top of the Drive as it is now: what an earlier life of the mount left is settled first.
+
+use super::pending::{Pending, Verdict, judge};
+use crate::crypto::KeyRing;
+use crate::drive::CommitTag;
+use crate::error::FsResult;
+use crate::ids::Sequence;
+use crate::journal::{Journal, Limits, Recovery};
+use crate::seam::BlockDir;
+use std::sync::Arc;
+
+/// What came of opening a journal.
+pub enum Reopened {
+    /// It stands on the Drive as it is.
+    Ready(Box<Standing>),
+    /// Somebody else has committed since its changes were made. It was not touched.
+    Conflict {
+        /// Batches of changes that have lost their base.
+        changes: usize,
+    },
+}
+
+/// A journal that stands on the Drive as it is.
+pub struct Standing {
+    /// The journal, ready for new changes.
+    pub journal: Journal,
+    /// The changes that no commit holds.
+    pub recovery: Recovery,
+    /// Blobs that were (about to be) registered for a commit that did not happen.
+    pub orphans: Vec<[u8; 32]>,
+}
+
+/// Opens the journal in the directory that `dir` opens (it is opened twice when a commit in flight turns out to have
+/// happened). `sequence` and `tag` are the Drive's, as just read. Blocks on the disk.
+pub fn reopen(
+    dir: impl Fn() -> FsResult<Box<dyn BlockDir>>,
+    keys: &Arc<KeyRing>,
+    limits: Limits,
+    sequence: Sequence,
+    tag: CommitTag,
+) -> FsResult<Reopened> {
+    let open = || Journal::open(dir()?, Arc::clone(keys), limits);
+    let (mut journal, mut recovery) = open()?;
+    let pending = recovery.pending.as_deref().map(Pending::decode).transpose()?;
+    match judge(pending.as_ref(), sequence, tag) {
+        Verdict::Replay => {}
+        Verdict::Trim(commit) => {
+            journal.trim(commit.cut, &commit.moved.into_iter().collect())?;
+            drop(journal);
+            (journal, recovery) = open()?;
+        }
+        Verdict::Conflict if recovery.batches.is_empty() => {}
+        Verdict::Conflict => return Ok(Reopened::Conflict { changes: recovery.batches.len() }),
+    }
+    let orphans = pending.map(|pending| pending.registered).unwrap_or_default();
+    let note = Pending::storing(sequence, orphans.clone()).encode()?;
+    let lsn = journal.put_pending(&note)?;
+    journal.sync(lsn)?;
+    Ok(Reopened::Ready(Box::new(Standing { journal, recovery, orphans })))
+}

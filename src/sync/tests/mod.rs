@@ -1,0 +1,396 @@
+//! The pipeline against machines that die and networks that fail, on a disk that loses power: what was acknowledged is
+//! there afterwards, and what the chain shows is always a whole state that the machine went through.
+
+mod sim;
+
+use super::{Config, Engine, Parts, Reopened, Standing, reopen};
+use crate::cache::{CacheConfig, PackReader, SliverCache};
+use crate::crypto::{KeyRing, MasterKey};
+use crate::error::{FsResult, Kind};
+use crate::ids::{DriveUid, Ino, KeyEpoch};
+use crate::journal::Limits;
+use crate::journal::tests::power_cut::{Dice, PowerCut};
+use crate::seam::{BlockDir, Clock, ManualClock, SeededRandom};
+use crate::tree::{DriveState, Tree};
+use crate::vfs::{self, Barrier, Caller, Outcome, RenameMode, Vfs, WriteFlags};
+use parking_lot::Mutex;
+use sim::{Archive, DriveObject, Fate, Fates, Outside, Point, Sealed, Sim, next_epoch};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+const ROOT: Ino = Ino::ROOT;
+const SUPER: Caller = Caller { uid: 0, gid: 0, pid: 1, umask: 0 };
+
+/// What outlives every machine.
+#[derive(Clone)]
+struct World {
+    outside: Arc<Mutex<Outside>>,
+    keys: Arc<KeyRing>,
+    sealed: Arc<Sealed>,
+}
+
+impl World {
+    fn new() -> Self {
+        let sealed = Arc::new(Sealed::default());
+        // One source of randomness for all lives: a seed used twice would repeat salts that a real machine never repeats.
+        let keys = KeyRing::new(
+            DriveUid([5; 32]),
+            KeyEpoch(0),
+            MasterKey::from_bytes(&[5; 32]),
+            Arc::new(SeededRandom::new(5)),
+        );
+        let mut outside = Outside::default();
+        outside.capacity = 1 << 30;
+        Self { outside: Arc::new(Mutex::new(outside)), keys: Arc::new(keys.observed_by(sealed.clone())), sealed }
+    }
+
+    /// Everything of a machine on `disk` that sees the Drive as `drive`, and the blobs that an earlier life left.
+    fn parts(&self, disk: &PowerCut, drive: &DriveObject, network: Sim, rt: &Runtime) -> (Parts, Vec<[u8; 32]>) {
+        let old = drive.sequence < self.outside.lock().drive.sequence;
+        let source = Archive { outside: Arc::clone(&self.outside), deleted: old };
+        let slivers = SliverCache::open(&CacheConfig { memory_bytes: 1 << 20, ..CacheConfig::default() });
+        let reader = PackReader::new(Arc::new(source), slivers);
+        let seen = DriveState { sequence: drive.sequence, root: drive.root, log: &drive.log };
+        let tree = Arc::new(rt.block_on(Tree::open(seen, &reader, &self.keys, 1 << 20)).unwrap());
+        let limits = Limits { segment: 1 << 16, ..Limits::default() };
+        let Reopened::Ready(standing) = reopen(disks(disk), &self.keys, limits, drive.sequence, drive.tag).unwrap()
+        else {
+            panic!("the journal has lost its base");
+        };
+        let Standing { journal, recovery, orphans } = *standing;
+        assert!(recovery.lost.damaged.is_empty(), "{:?}", recovery.lost);
+        let journal = Arc::new(journal);
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at_ms(1_700_000_000_000));
+        let (config, uid) = (vfs::Config::default(), self.keys.uid());
+        let vfs = Vfs::start(config, uid, tree.clone(), journal.clone(), recovery, None, clock.clone()).unwrap();
+        let (vfs, keys, network) = (Arc::new(vfs), Arc::clone(&self.keys), Arc::new(network));
+        (Parts { vfs, tree, journal, keys, reader, network, clock }, orphans)
+    }
+
+    /// Starts a machine on `disk`.
+    fn boot(&self, disk: PowerCut, fates: Fates) -> Machine {
+        let rt = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let drive = self.outside.lock().drive.clone();
+        let (parts, orphans) = self.parts(&disk, &drive, Sim::new(&self.outside, fates), &rt);
+        let config = Config { gc_delay: Duration::ZERO, pack_target: 100_000, ..Config::default() };
+        let engine = {
+            let _on = rt.enter();
+            Arc::new(Engine::start(parts.clone(), config, None, orphans))
+        };
+        Machine { rt: Some(rt), disk, parts, engine }
+    }
+
+    /// What anybody else sees of `drive`: the number in `target`, once its content was found whole.
+    fn look(&self, drive: &DriveObject) -> Option<u64> {
+        let rt = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let network = Sim::new(&self.outside, no_fault());
+        let (parts, _) = self.parts(&PowerCut::default(), drive, network, &rt);
+        let engine = Engine::reader(parts.clone(), Config::default(), None);
+        rt.block_on(target(&engine, &parts.vfs))
+    }
+}
+
+fn disks(disk: &PowerCut) -> impl Fn() -> FsResult<Box<dyn BlockDir>> {
+    let disk = disk.clone();
+    move || Ok(Box::new(disk.clone()))
+}
+
+fn no_fault() -> Fates {
+    Box::new(|_, _| Fate::Go)
+}
+
+/// One life of a mount process.
+struct Machine {
+    rt: Option<Runtime>,
+    disk: PowerCut,
+    parts: Parts,
+    engine: Arc<Engine>,
+}
+
+impl Machine {
+    fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.rt.as_ref().unwrap().block_on(work)
+    }
+
+    fn target(&self) -> Option<u64> {
+        self.run(target(&self.engine, &self.parts.vfs))
+    }
+
+    fn sync(&self) {
+        self.run(self.engine.sync()).unwrap();
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // A dead machine's tasks wait for ever.
+        self.rt.take().unwrap().shutdown_background();
+    }
+}
+
+/// The content that belongs to `number`: inline, one chunk, several, and several packs.
+fn content(number: u64) -> Vec<u8> {
+    let len = [10, 3000, 70_000, 260_000][number as usize % 4];
+    let mut out = vec![0; len];
+    blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut out);
+    out[..8].copy_from_slice(&number.to_le_bytes());
+    out
+}
+
+async fn call<T>(engine: &Engine, operation: impl FnMut() -> Outcome<T>) -> FsResult<T> {
+    engine.loader().finish(operation).await
+}
+
+/// Writes the content of `number` beside `target`, makes it durable, renames it over and makes that durable.
+async fn replace(engine: &Engine, vfs: &Vfs, number: u64) -> FsResult<()> {
+    let name = format!("temp-{number}");
+    let made = call(engine, || vfs.mknod(&SUPER, ROOT, name.as_bytes(), libc::S_IFREG | 0o644, 0)).await?;
+    let ino = made.ino;
+    for (nth, part) in content(number).chunks(50_000).enumerate() {
+        call(engine, || vfs.write(ino, nth as u64 * 50_000, part, WriteFlags::default())).await?;
+    }
+    let mut barrier = Barrier::default();
+    call(engine, || vfs.fsync(ino, &mut barrier)).await?;
+    call(engine, || vfs.rename(ROOT, name.as_bytes(), ROOT, b"target", RenameMode::Replace)).await?;
+    vfs.forget(ino, 1);
+    let mut barrier = Barrier::default();
+    call(engine, || vfs.fsyncdir(ROOT, &mut barrier)).await
+}
+
+/// The number whose content `target` has; panics when it is not whole. `None` when there is no `target`.
+async fn target(engine: &Engine, vfs: &Vfs) -> Option<u64> {
+    let found = match call(engine, || vfs.lookup(ROOT, b"target")).await {
+        Ok(found) => found,
+        Err(error) => {
+            assert_eq!(error.kind(), Kind::Posix(libc::ENOENT), "{error}");
+            return None;
+        }
+    };
+    let bytes = call(engine, || vfs.read(found.ino, 0, 1 << 20)).await.unwrap();
+    vfs.forget(found.ino, 1);
+    assert!(bytes.len() >= 8, "target has {} bytes: it was never that short", bytes.len());
+    let number = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+    assert!(bytes == content(number), "target is not whole: {} bytes that begin as number {number}", bytes.len());
+    Some(number)
+}
+
+/// Replaces `target` with numbers from `first` on, asking for commits on the way without waiting; counts what was
+/// acknowledged.
+async fn work(engine: Arc<Engine>, vfs: Arc<Vfs>, first: u64, count: u64, acknowledged: Arc<AtomicU64>) {
+    for number in first..first + count {
+        replace(&engine, &vfs, number).await.unwrap();
+        acknowledged.store(number, SeqCst);
+        let engine = Arc::clone(&engine);
+        tokio::spawn(async move { engine.sync().await });
+        // The commit runs beside the next replacements, a different distance each time.
+        for _ in 0..number % 7 {
+            tokio::task::yield_now().await;
+        }
+        if number % 4 == 3 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+    engine.sync().await.unwrap();
+}
+
+/// How a machine ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Killed,
+    PowerCut(u64),
+}
+
+/// Lets a machine die at point `at`; `None` when it got to the end of its work before. The disk that is left, what was
+/// acknowledged, and where it died.
+fn die_at(world: &World, disk: PowerCut, at: u64, end: End, first: u64) -> (PowerCut, u64, Option<Point>) {
+    let left: Arc<Mutex<Option<(PowerCut, u64, Point)>>> = Arc::default();
+    let dead = Arc::new(tokio::sync::Notify::new());
+    let acknowledged = Arc::new(AtomicU64::new(first.saturating_sub(1)));
+    let fates: Fates = {
+        let (left, dead, disk, acknowledged) = (left.clone(), dead.clone(), disk.clone(), acknowledged.clone());
+        Box::new(move |number, point| {
+            let mut left = left.lock();
+            if left.is_none() && number >= at {
+                let image = match end {
+                    End::Killed => disk.kill(),
+                    End::PowerCut(seed) => disk.crash(&mut Dice::new(seed)),
+                };
+                *left = Some((image, acknowledged.load(SeqCst), point));
+                dead.notify_one();
+            }
+            if left.is_some() { Fate::Die } else { Fate::Go }
+        })
+    };
+    let machine = world.boot(disk.clone(), fates);
+    let work = work(machine.engine.clone(), machine.parts.vfs.clone(), first, 8, acknowledged.clone());
+    machine.run(async {
+        tokio::select! {
+            () = work => {}
+            () = dead.notified() => {}
+        }
+    });
+    let died = left.lock().take();
+    match died {
+        Some((image, acknowledged, point)) => (image, acknowledged, Some(point)),
+        None => (machine.disk.kill(), acknowledged.load(SeqCst), None),
+    }
+}
+
+/// Every state that the Drive ever had shows a whole `target`, never an older one than the state before.
+fn assert_history(world: &World, from: usize) -> usize {
+    let history = world.outside.lock().history.clone();
+    let mut before = from.checked_sub(1).and_then(|at| world.look(&history[at]));
+    for drive in &history[from..] {
+        let seen = world.look(drive);
+        assert!(seen >= before, "sequence {} shows {seen:?} after {before:?}", drive.sequence);
+        before = seen;
+    }
+    let sequences: Vec<u64> = history.iter().map(|drive| drive.sequence.0).collect();
+    assert_eq!(sequences, (1..=history.len() as u64).collect::<Vec<_>>(), "sequence numbers go up by one");
+    history.len()
+}
+
+#[test]
+fn a_machine_that_dies_at_any_step_loses_nothing_acknowledged() {
+    let mut points = std::collections::BTreeMap::<Point, u64>::new();
+    let mut lives = 0;
+    for end in [End::Killed, End::PowerCut(1), End::PowerCut(2)] {
+        for at in 1.. {
+            let world = World::new();
+            let (disk, acknowledged, point) = die_at(&world, PowerCut::default(), at, end, 1);
+            let Some(point) = point else { break };
+            *points.entry(point).or_default() += 1;
+            lives += 1;
+            // The chain alone: an earlier state, whole.
+            let drive = world.outside.lock().drive.clone();
+            assert!(world.look(&drive) <= Some(8));
+            // The machine again: nothing acknowledged is missing.
+            let machine = world.boot(disk, no_fault());
+            let found = machine.target().unwrap_or(0);
+            assert!(
+                (acknowledged..=8).contains(&found),
+                "{end:?} at {point:?} ({at}): {acknowledged} was acknowledged, {found} found"
+            );
+            machine.sync();
+            drop(machine);
+            // Anybody else: the same; and nothing that was never finished takes capacity.
+            let outside = world.outside.lock().drive.clone();
+            assert_eq!(world.look(&outside).unwrap_or(0), found, "{end:?} at {point:?} ({at}) after certification");
+            assert_eq!(world.outside.lock().unfinished(), 0, "{end:?} at {point:?} ({at}): capacity leaks");
+            assert!(world.outside.lock().times_certified.values().all(|times| *times == 1));
+            assert_history(&world, 0);
+            let (sealed, twice) = world.sealed.counts();
+            assert!(sealed > 20 && twice == 0, "{twice} of {sealed} nonces were used for two plaintexts");
+        }
+    }
+    println!("{lives} lives ended at {points:?}");
+    for point in [Point::Encode, Point::Register, Point::Upload, Point::Confirmed, Point::Commit, Point::Committed] {
+        assert!(points.get(&point).is_some_and(|times| *times >= 3), "{point:?} was not reached: {points:?}");
+    }
+}
+
+#[test]
+fn machines_that_die_again_and_again_get_there() {
+    for seed in 0..12 {
+        let world = World::new();
+        let mut dice = Dice::new(seed);
+        let mut disk = PowerCut::default();
+        let mut next = 1;
+        let mut checked = 0;
+        for life in 0..10 {
+            let end = if dice.roll(2) == 0 { End::Killed } else { End::PowerCut(dice.roll(1000)) };
+            let (left, acknowledged, _) = die_at(&world, disk, 1 + dice.roll(30), end, next);
+            let machine = world.boot(left, no_fault());
+            let found = machine.target().unwrap_or(0);
+            assert!(found >= acknowledged, "seed {seed}, life {life}: {acknowledged} acknowledged, {found} found");
+            next = found + 1;
+            // Sometimes the next life begins before anything was mended.
+            if dice.roll(2) == 0 {
+                machine.sync();
+            }
+            disk = machine.disk.kill();
+            drop(machine);
+            checked = assert_history(&world, checked);
+        }
+        let machine = world.boot(disk, no_fault());
+        machine.sync();
+        assert_eq!(world.outside.lock().unfinished(), 0, "seed {seed}");
+        assert_eq!(world.sealed.counts().1, 0, "seed {seed}: a nonce was used for two plaintexts");
+    }
+}
+
+#[test]
+fn a_network_that_fails_now_and_then_costs_time_only() {
+    for seed in 0..10 {
+        let world = World::new();
+        let mut dice = Dice::new(seed);
+        let outside = Arc::clone(&world.outside);
+        let fates: Fates = Box::new(move |_, point| {
+            // The epoch may end at any step, between confirmations and their commit too.
+            if point == Point::Commit && dice.roll(3) == 0 {
+                next_epoch(&outside);
+            }
+            if dice.roll(4) == 0 { Fate::Fail } else { Fate::Go }
+        });
+        let machine = world.boot(PowerCut::default(), fates);
+        let acknowledged = Arc::new(AtomicU64::new(0));
+        let work = work(machine.engine.clone(), machine.parts.vfs.clone(), 1, 12, acknowledged.clone());
+        machine.run(work);
+        assert_eq!(machine.target(), Some(12));
+        assert_eq!(machine.engine.status().problem, None);
+        drop(machine);
+        let drive = world.outside.lock().drive.clone();
+        assert_eq!(world.look(&drive), Some(12), "seed {seed}");
+        assert_eq!(world.outside.lock().unfinished(), 0, "seed {seed}");
+        assert_history(&world, 0);
+    }
+}
+
+#[test]
+fn a_full_pool_is_said_and_goes_on_by_itself() {
+    let world = World::new();
+    let machine = world.boot(PowerCut::default(), no_fault());
+    machine.run(replace(&machine.engine, &machine.parts.vfs, 1)).unwrap();
+    machine.sync();
+    let used = world.outside.lock().capacity.min(machine.parts.network.capacity().used);
+    world.outside.lock().capacity = used;
+    machine.run(replace(&machine.engine, &machine.parts.vfs, 3)).unwrap();
+    let error = machine.run(machine.engine.sync()).unwrap_err();
+    assert_eq!(error.kind(), Kind::PoolFull, "{error}");
+    let problem = machine.engine.status().problem.expect("status names what is in the way");
+    assert!(!problem.transient && problem.message.contains("pool"), "{problem:?}");
+    // Reads go on, from memory and from packs.
+    assert_eq!(machine.target(), Some(3));
+    world.outside.lock().capacity = 1 << 30;
+    machine.run(tokio::time::sleep(Duration::from_secs(60)));
+    machine.sync();
+    assert_eq!(machine.engine.status().problem, None);
+    drop(machine);
+    let drive = world.outside.lock().drive.clone();
+    assert_eq!(world.look(&drive), Some(3));
+}
+
+#[test]
+fn a_lost_lease_stops_writing_and_keeps_the_journal() {
+    let world = World::new();
+    let machine = world.boot(PowerCut::default(), no_fault());
+    machine.run(replace(&machine.engine, &machine.parts.vfs, 1)).unwrap();
+    machine.sync();
+    machine.run(replace(&machine.engine, &machine.parts.vfs, 2)).unwrap();
+    world.outside.lock().commit_elsewhere();
+    let error = machine.run(machine.engine.sync()).unwrap_err();
+    assert_eq!(error.kind(), Kind::LeaseLost, "{error}");
+    let refused = machine.run(replace(&machine.engine, &machine.parts.vfs, 3)).unwrap_err();
+    assert_eq!(refused.errno(), libc::EROFS, "{refused}");
+    assert_eq!(machine.target(), Some(2), "reads go on");
+    let disk = machine.disk.kill();
+    drop(machine);
+    let drive = world.outside.lock().drive.clone();
+    let reopened = reopen(disks(&disk), &world.keys, Limits::default(), drive.sequence, drive.tag).unwrap();
+    assert!(
+        matches!(reopened, Reopened::Conflict { changes } if changes > 0),
+        "the changes are kept, and not replayed"
+    );
+}
