@@ -50,35 +50,30 @@ fn expand(originals: &[u8], n: usize, size: usize) -> Vec<u8> {
 /// The root hash of all pairs, all primary and all secondary slivers.
 pub(crate) fn encode(params: &Params, blob: &[u8]) -> (Hash, Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let (n, rows, columns, size) = shape(params, blob.len());
-    let mut matrix: Vec<Vec<u8>> = Vec::with_capacity(n);
-    for row in 0..rows {
-        let from = (row * columns * size).min(blob.len());
-        let mut symbols = blob[from..(from + columns * size).min(blob.len())].to_vec();
-        symbols.resize(columns * size, 0);
-        matrix.push(expand(&symbols, n, size));
+    let mut primaries = vec![vec![0; columns * size]; n];
+    for (primary, bytes) in primaries.iter_mut().zip(blob.chunks(columns * size)) {
+        primary[..bytes.len()].copy_from_slice(bytes);
     }
-    matrix.resize(n, vec![0; n * size]);
-    let mut secondaries = Vec::with_capacity(n);
-    for column in 0..n {
-        let place = column * size..(column + 1) * size;
-        let mut secondary = Vec::with_capacity(rows * size);
-        for row in &matrix[..rows] {
-            secondary.extend_from_slice(&row[place.clone()]);
+    let mut secondaries: Vec<Vec<u8>> = vec![Vec::with_capacity(rows * size); n];
+    for primary in &primaries[..rows] {
+        for (secondary, symbol) in secondaries.iter_mut().zip(expand(primary, n, size).chunks_exact(size)) {
+            secondary.extend_from_slice(symbol);
         }
-        let expanded = expand(&secondary, n, size);
-        for (row, symbol) in matrix.iter_mut().zip(expanded.chunks_exact(size)).skip(rows) {
-            row[place.clone()].copy_from_slice(symbol);
-        }
-        secondaries.push(secondary);
     }
-    let leaves: Vec<Vec<Hash>> =
-        matrix.iter().map(|row| row.chunks_exact(size).map(|symbol| hash(0, [symbol, &[]])).collect()).collect();
+    let mut leaves: Vec<Vec<Hash>> = vec![Vec::with_capacity(n); n];
+    for (column, secondary) in secondaries.iter().enumerate() {
+        for (row, symbol) in expand(secondary, n, size).chunks_exact(size).enumerate() {
+            leaves[row].push(hash(0, [symbol, &[]]));
+            if row >= rows && column < columns {
+                primaries[row][column * size..][..size].copy_from_slice(symbol);
+            }
+        }
+    }
     let pairs = (0..n).map(|pair| {
         let secondary = root(leaves.iter().map(|row| row[n - 1 - pair]).collect());
         hash(0, [&root(leaves[pair].clone()), &secondary])
     });
     let root = root(pairs.collect());
-    let primaries = matrix.into_iter().map(|row| row[..columns * size].to_vec()).collect();
     (root, primaries, secondaries)
 }
 

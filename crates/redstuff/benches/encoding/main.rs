@@ -220,7 +220,7 @@ fn case(n: u16, mib: usize) {
     let length = mib * MIB;
     let blob = blob(length);
     println!("{:>11}load of the last minute {}", "", load());
-    let table = Table { n, mib, rounds: 5 };
+    let table = Table { n, mib, rounds: if mib >= 256 { 3 } else { 5 } };
     let reference = REFERENCES.iter().find(|reference| reference.n == n && reference.mib == mib);
     let must = |i: usize| reference.map_or(String::new(), |reference| format!("{}x", reference.must[i]));
     let encoder = |threads: usize| Encoder::new(&params).threads(threads);
