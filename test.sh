@@ -17,6 +17,9 @@ install_tools() {
     command -v setfattr >/dev/null || missing+=(attr)
     command -v fusermount3 >/dev/null || missing+=(fuse3)
     command -v rsync >/dev/null || missing+=(rsync)
+    command -v setfacl >/dev/null || missing+=(acl)
+    command -v python3 >/dev/null || missing+=(python3)
+    command -v git >/dev/null || missing+=(git)
     command -v node >/dev/null || missing+=(nodejs npm)
     if [ ${#missing[@]} -gt 0 ]; then
         export DEBIAN_FRONTEND=noninteractive
@@ -24,6 +27,7 @@ install_tools() {
         apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     fi
     command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest --version 0.9.143
+    tests/posix/tools.sh
 }
 
 # The TypeScript SDK that tests/e2e/sdk.rs runs, and the Node that it needs, as tests/sdk/package-lock.json pins them.

@@ -46,6 +46,8 @@ pub enum Lease {
 /// Everything that `-o` can say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountOptions {
+    /// `remount`: change a mount that is there; only `ro` and `rw` can be changed.
+    pub remount: bool,
     /// `ro`
     pub read_only: bool,
     /// `dev`: device nodes work; without it they do not, as on every FUSE mount.
@@ -110,6 +112,10 @@ const IGNORED: &[&str] = &[
     "default_permissions",
     "loud",
     "silent",
+    // What the mount table says of a mount of ours: mount(8) repeats it when it remounts.
+    "user_id",
+    "group_id",
+    "uhelper",
 ];
 
 impl MountOptions {
@@ -150,6 +156,7 @@ impl MountOptions {
                 .map_err(|error| Failure::usage(format!("mount option `{name}`: {error}")))
         };
         match name {
+            "remount" => self.remount = true,
             "ro" => self.read_only = true,
             "rw" => self.read_only = false,
             "dev" => self.dev = true,
@@ -198,7 +205,7 @@ impl MountOptions {
             }
             _ if IGNORED.contains(&name) || name == "comment" || name.starts_with("x_") => {}
             _ if sloppy => {}
-            "sync" | "remount" | "allow_root" | "uid" | "gid" | "umask" | "snapshot" | "metrics" | "cache_min_free"
+            "sync" | "allow_root" | "uid" | "gid" | "umask" | "snapshot" | "metrics" | "cache_min_free"
             | "read_ahead" | "upload_limit" | "download_limit" | "wallet" | "config" => {
                 return Err(Failure::usage(format!("mount option `{name}` is not supported by this version")));
             }
@@ -249,6 +256,8 @@ mod tests {
         assert_eq!(options, MountOptions { atime: Atime::Never, allow_other: true, ..Default::default() });
         assert!(!parse("dev,suid,nosuid").unwrap().suid, "the last word counts");
         assert!(!parse("rw").unwrap().dev, "no device nodes unless asked");
+        let again = parse("rw,relatime,user_id=0,group_id=0,default_permissions,allow_other,remount,ro").unwrap();
+        assert!(again.remount && again.read_only);
     }
 
     #[test]
@@ -265,7 +274,7 @@ mod tests {
             ("cache_size=ten", "ten"),
             ("timeout=0", "at least 1"),
             ("durability=never", "never"),
-            ("remount,ro", "not supported"),
+            ("sync", "not supported"),
         ] {
             let failure = parse(list).unwrap_err().to_string();
             assert!(failure.contains(word), "{list}: {failure}");

@@ -34,6 +34,6 @@ mod session;
 mod utab;
 
 pub use answer::Loader;
-pub use mount::{MountError, MountSpec, Mountpoint, mount_of, unmount};
+pub use mount::{MountError, MountSpec, Mountpoint, mount_of, remount, unmount};
 pub use requests::CONTROL_XATTR;
 pub use session::{Limits, Mounted, mount};

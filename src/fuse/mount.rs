@@ -57,7 +57,7 @@ pub enum MountError {
     /// mount(2) or umount(2) failed.
     #[error("the kernel refused to {action} {path}")]
     Kernel {
-        /// `mount` or `unmount`.
+        /// `mount`, `remount` or `unmount`.
         action: &'static str,
         /// The mount point.
         path: PathBuf,
@@ -317,6 +317,33 @@ fn receive_descriptor(socket: RawFd) -> io::Result<OwnedFd> {
         }
     }
     Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended without handing over the device"))
+}
+
+/// Makes the mount at `path` read-only, or writable again; the other flags stay as they are. Only root may.
+///
+/// # Errors
+/// [`MountError::Busy`] when a file is open for writing, [`MountError::NotMounted`] when nothing of ours is mounted there.
+pub fn remount(path: &Path, read_only: bool) -> Result<(), MountError> {
+    use nix::sys::statvfs::FsFlags;
+    let (path, _) = mount_of(path)?;
+    let refused = |errno: Errno| match errno {
+        Errno::EBUSY => MountError::Busy(path.clone()),
+        other => MountError::Kernel { action: "remount", path: path.clone(), source: other.into() },
+    };
+    let now = nix::sys::statvfs::statvfs(&path).map_err(refused)?.flags();
+    let mut flags = MsFlags::MS_REMOUNT;
+    flags.set(MsFlags::MS_RDONLY, read_only);
+    for (is, stays) in [
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+    ] {
+        flags.set(stays, now.contains(is));
+    }
+    nix::mount::mount(None::<&str>, &path, None::<&str>, flags, None::<&str>).map_err(refused)
 }
 
 /// Unmounts `path`; `lazy` takes it away even while programs use it.

@@ -606,10 +606,11 @@ impl Filesystem for Requests {
     ) {
         // The answer is a 32-bit count; the kernel asks for the rest.
         let length = length.min(1 << 31);
+        let mut barrier = Barrier::default();
         self.service.answer(
             about("copy_file_range", from),
             reply,
-            move |vfs, _| vfs.copy_file_range(ino(from), from_offset, ino(to), to_offset, length),
+            move |vfs, _| vfs.copy_file_range((ino(from), from_offset), (ino(to), to_offset), length, &mut barrier),
             |reply, copied| reply.written(u32::try_from(copied).unwrap_or(u32::MAX)),
         );
     }

@@ -37,12 +37,20 @@ impl Vfs {
                 return ctx.set_acl(caller, ino, name, value);
             }
             let key = Key::xattr(ino, name);
-            match (mode, ctx.get(&key)?.is_some()) {
+            let exists = ctx.get(&key)?.is_some();
+            match (mode, exists) {
                 (XattrMode::Create, true) => return posix(libc::EEXIST),
                 (XattrMode::Replace, false) => return posix(libc::ENODATA),
                 _ => {}
             }
             ctx.need_space(value.len() as u64)?;
+            if !exists {
+                // A list that listxattr(2) cannot return would hide every attribute from programs that copy files.
+                let listed: usize = ctx.xattr_names(ino)?.iter().map(|name| name.len() + 1).sum();
+                if listed + name.len() + 1 > XATTR_LIST_MAX {
+                    return posix(libc::ENOSPC);
+                }
+            }
             let mut edit = Edit::default();
             let now = ctx.now();
             edit.inode(ctx, ino)?.ctime = now;

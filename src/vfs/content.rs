@@ -14,9 +14,6 @@ use std::sync::Arc;
 /// Bytes of a chunk, as an offset.
 pub(super) const CHUNK_U64: u64 = CHUNK as u64;
 
-/// Bytes that one `copy_file_range` moves at most; the kernel asks again for the rest.
-const COPY_MAX: u64 = 4 << 20;
-
 /// What lies below the dirty part of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Below {
@@ -61,28 +58,6 @@ impl Vfs {
                 ctx.touch_content(ino);
             }
             Ok(data.len() as u32)
-        })
-    }
-
-    /// Copies up to `len` bytes between files; returns how many.
-    pub fn copy_file_range(&self, from: Ino, from_offset: u64, to: Ino, to_offset: u64, len: u64) -> Outcome<u64> {
-        self.run(|ctx| {
-            ctx.writable()?;
-            let (source, target) = (ctx.file(from)?, ctx.file(to)?);
-            let len = len.min(ctx.size(from, &source).saturating_sub(from_offset));
-            let apart = from_offset.saturating_add(len) <= to_offset || to_offset.saturating_add(len) <= from_offset;
-            if from == to && len > 0 && !apart {
-                return posix(libc::EINVAL);
-            }
-            if to_offset.saturating_add(len) > MAX_FILE {
-                return posix(libc::EFBIG);
-            }
-            let len = len.min(COPY_MAX);
-            ctx.admit(len)?;
-            let data = ctx.read(from, &source, from_offset, len)?;
-            ctx.write(to, &target, to_offset, &data);
-            ctx.touch_content(to);
-            Ok(data.len() as u64)
         })
     }
 

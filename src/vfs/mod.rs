@@ -24,6 +24,7 @@ mod attr;
 mod chunk_cache;
 mod commit;
 mod content;
+mod copy;
 mod dirty;
 mod extents;
 mod lifetime;
@@ -42,5 +43,5 @@ pub use commit::{Cut, SpoolPlace};
 pub use state::{Config, Counts, Vfs};
 pub use types::{
     Attr, BLOCK_SIZE, Barrier, Caller, DirEntry, Fallocate, Handle, MAX_FILE, NAME_MAX, Needs, Opened, Outcome,
-    RenameMode, SYMLINK_MAX, Scope, Seek, SetAttr, SetTime, StatFs, WriteFlags, XATTR_MAX, XattrMode,
+    RenameMode, SYMLINK_MAX, Scope, Seek, SetAttr, SetTime, StatFs, WriteFlags, XATTR_LIST_MAX, XATTR_MAX, XattrMode,
 };

@@ -298,7 +298,7 @@ fn full_waits(error: crate::error::FsError) -> Stop {
 
 impl Edit {
     /// The extents of a group, with what this edit already does to them.
-    fn group(&self, ctx: &Ctx<'_>, ino: Ino, group: u64) -> Step<Vec<Extent>> {
+    pub(super) fn group(&self, ctx: &Ctx<'_>, ino: Ino, group: u64) -> Step<Vec<Extent>> {
         match self.staged(&Key::extents(ino, group)) {
             Some(Some(Record::Extents(extents))) => Ok(extents.clone()),
             Some(Some(_)) => Err(wrong_record("extents")),

@@ -5,8 +5,9 @@ use crate::ids::{CHUNK, Ino, Lsn};
 use crate::tree::NodeAddr;
 use crate::tree::record::{Body, ChunkAddr, Inode, SpoolRef, Time};
 
-/// Largest file, bytes: 4 PiB. Offsets beyond it are `EFBIG`.
-pub const MAX_FILE: u64 = 1 << 52;
+/// Largest file, bytes: what an `off_t` can say, which is the kernel's own bound for a FUSE file. A smaller one would be
+/// found out too late: with the writeback cache a `write(2)` beyond it succeeds and is lost when the page is written.
+pub const MAX_FILE: u64 = i64::MAX as u64;
 
 /// Longest name of a directory entry, bytes.
 pub const NAME_MAX: usize = 255;
@@ -16,6 +17,10 @@ pub const SYMLINK_MAX: usize = 4095;
 
 /// Longest value of an extended attribute, bytes (Linux `XATTR_SIZE_MAX`).
 pub const XATTR_MAX: usize = 64 * 1024;
+
+/// All names of an inode's extended attributes together, each with its NUL, bytes (Linux `XATTR_LIST_MAX`): what
+/// `listxattr(2)` can return.
+pub const XATTR_LIST_MAX: usize = 64 * 1024;
 
 /// Block size reported to programs: one chunk is the unit that is fetched and sealed, but partial writes are cheap.
 pub const BLOCK_SIZE: u32 = 4096;

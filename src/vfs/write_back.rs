@@ -289,7 +289,8 @@ impl Ctx<'_> {
         Ok(())
     }
 
-    fn count_bytes(&self, edit: &mut Edit, before: u64, after: u64) -> Step<()> {
+    /// Enters a change of length into the books.
+    pub(super) fn count_bytes(&self, edit: &mut Edit, before: u64, after: u64) -> Step<()> {
         if before != after {
             let mut counters = self.counters()?;
             counters.bytes = counters.bytes.saturating_sub(before).saturating_add(after);

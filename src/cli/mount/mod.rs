@@ -7,6 +7,7 @@
 pub(crate) mod assemble;
 pub mod daemon;
 mod notify;
+mod remount;
 pub mod request;
 pub mod serve;
 pub mod spawn;
@@ -27,6 +28,9 @@ use std::io::IsTerminal;
 /// Why the drive is not mounted.
 pub fn run(args: &MountArgs) -> Result<(), Failure> {
     let mut request = MountRequest::from_args(args)?;
+    if request.options.remount {
+        return remount::remount(&request.mountpoint, &request.options);
+    }
     let home = Home::open()?;
     make_default_folder(&request)?;
     check(&mut request)?;
@@ -47,6 +51,9 @@ pub fn run(args: &MountArgs) -> Result<(), Failure> {
 pub fn run_helper(call: MountCall) -> Result<(), Failure> {
     let (fake, verbose) = (call.fake, call.verbose);
     let mut request = MountRequest::from_call(call)?;
+    if request.options.remount {
+        return if fake { Ok(()) } else { remount::remount(&request.mountpoint, &request.options) };
+    }
     let home = Home::open()?;
     check(&mut request)?;
     if fake {

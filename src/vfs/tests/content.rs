@@ -330,7 +330,8 @@ fn ranges_are_copied() {
         let mut done = 0;
         while done < len {
             let (at, to_at, rest) = ((at + done) as u64, (to_at + done) as u64, (len - done) as u64);
-            match world.ok(|vfs| vfs.copy_file_range(from, at, to, to_at, rest)) {
+            let mut barrier = Barrier::default();
+            match world.ok(|vfs| vfs.copy_file_range((from, at), (to, to_at), rest, &mut barrier)) {
                 0 => break,
                 more => done += more as usize,
             }
@@ -365,9 +366,79 @@ fn ranges_are_copied() {
         assert!(world.read(c, 0, 1 << 20) == expected, "stage {stage}");
     }
     assert_eq!(copy(&world, a, data.len() + 5, b, 0, 10), 0);
-    assert_eq!(world.errno(|vfs| vfs.copy_file_range(a, 0, a, 50, 100)), EINVAL);
+    let mut barrier = Barrier::default();
+    assert_eq!(world.errno(|vfs| vfs.copy_file_range((a, 0), (a, 50), 100, &mut barrier)), EINVAL);
     assert_eq!(copy(&world, a, 0, a, 7 * CHUNK, 100), 100);
-    assert_eq!(world.errno(|vfs| vfs.copy_file_range(ROOT, 0, a, 50, 100)), EISDIR);
+    assert_eq!(world.errno(|vfs| vfs.copy_file_range((ROOT, 0), (a, 50), 100, &mut barrier)), EISDIR);
+}
+
+/// S-COPY-2
+#[test]
+fn chunks_are_shared_and_change_apart() {
+    const LEN: usize = 20 * CHUNK + 77;
+    let mut world = World::new();
+    let data = pattern(LEN, 0x31);
+    let copy = |world: &World, from: Ino, to: Ino, at: u64| {
+        let mut barrier = Barrier::default();
+        world.ok(|vfs| vfs.copy_file_range((from, 0), (to, at), 1 << 31, &mut barrier))
+    };
+    let source = world.file(ROOT, "source");
+    world.write(source, 0, &data);
+    let (mut clones, mut on_its_way) = (Vec::new(), None);
+    // From the spool, from a cut on its way, from packs; the last one is shared a second time.
+    for stage in 0..4 {
+        let clone = world.file(ROOT, &format!("clone {stage}"));
+        let pending = world.vfs.counts().pending_bytes;
+        assert_eq!(copy(&world, if stage == 3 { clones[2] } else { source }, clone, 0), LEN as u64, "stage {stage}");
+        assert_eq!(world.attr(clone).size, LEN as u64);
+        assert_eq!(world.attr(clone).blocks, world.attr(source).blocks);
+        if stage > 0 {
+            assert_eq!(world.vfs.counts().pending_bytes, pending, "stage {stage}: nothing is stored again");
+        }
+        clones.push(clone);
+        match stage {
+            0 => on_its_way = Some(world.cut()),
+            1 => {
+                world.commit(on_its_way.take().unwrap());
+                let cut = world.cut();
+                world.commit(cut);
+                world.elsewhere();
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(world.fetched.load(Relaxed), 0, "sharing fetches nothing");
+    world.write(source, 5 * CHUNK_U64 + 1, b"the source");
+    world.write(clones[0], 7 * CHUNK_U64, &[1; CHUNK]);
+    world.truncate(clones[1], CHUNK_U64 + 5);
+    world.ok(|vfs| vfs.unlink(ROOT, b"clone 2"));
+    for round in 0..3 {
+        let mut expected = data.clone();
+        expected[5 * CHUNK + 1..][..10].copy_from_slice(b"the source");
+        assert!(world.read(source, 0, LEN as u32) == expected, "round {round}");
+        expected.copy_from_slice(&data);
+        expected[7 * CHUNK..8 * CHUNK].fill(1);
+        assert!(world.read(clones[0], 0, LEN as u32) == expected, "round {round}");
+        assert!(world.read(clones[1], 0, LEN as u32) == data[..CHUNK + 5], "round {round}");
+        assert!(world.read(clones[3], 0, LEN as u32) == data, "round {round}");
+        let cut = world.cut();
+        world.commit(cut);
+    }
+    // Behind what the target has; over what it has, a hole included; and not over what lies behind the source's end.
+    let (holes, target) = (world.file(ROOT, "holes"), world.file(ROOT, "target"));
+    world.write(holes, 3 * CHUNK_U64, &[3; CHUNK + 9]);
+    world.write(target, 0, &[4; 6 * CHUNK]);
+    world.write_back();
+    assert_eq!(copy(&world, holes, target, 0), 4 * CHUNK_U64, "whole chunks only: the target goes on");
+    let mut expected = vec![0; 3 * CHUNK];
+    expected.extend_from_slice(&[3; CHUNK]);
+    expected.extend_from_slice(&[4; 2 * CHUNK]);
+    assert!(world.read(target, 0, LEN as u32) == expected);
+    assert_eq!(world.attr(target).blocks, 3 * CHUNK_U64 / 512);
+    assert_eq!(copy(&world, holes, target, 6 * CHUNK_U64), 4 * CHUNK_U64 + 9);
+    expected.resize(9 * CHUNK, 0);
+    expected.extend_from_slice(&[3; CHUNK + 9]);
+    assert!(world.read(target, 0, LEN as u32) == expected);
 }
 
 /// S-ATTR-4, S-ATTR-5

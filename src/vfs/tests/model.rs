@@ -200,6 +200,11 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (at(), offset()).prop_map(|(a, o)| Step::Truncate(a, o)),
         2 => (at(), offset(), 1..2 * CHUNK as u64).prop_map(|(a, o, l)| Step::Punch(a, o, l)),
         2 => (at(), offset(), at(), offset(), offset()).prop_map(|(a, o, b, p, l)| Step::Copy(a, o, b, p, l)),
+        // From chunk to chunk: what is shared instead of copied.
+        2 => (at(), 0..3u64, at(), 0..3u64, 1..4u64).prop_map(|(a, o, b, p, l)| {
+            let chunk = CHUNK as u64;
+            Step::Copy(a, o * chunk, b, p * chunk, l * chunk)
+        }),
         3 => Just(Step::WriteBack),
         1 => Just(Step::Tick),
         2 => at().prop_map(Step::Fsync),
@@ -379,7 +384,8 @@ impl Pair {
         let content = &self.now.files[&source];
         let end = (at + len).min(content.len() as u64);
         let data = content.get(at as usize..end as usize).unwrap_or(&[]).to_vec();
-        match self.call(|vfs| vfs.copy_file_range(a, at, b, to_at, len)) {
+        let mut barrier = Barrier::default();
+        match self.call(|vfs| vfs.copy_file_range((a, at), (b, to_at), len, &mut barrier)) {
             Ok(done) => {
                 assert!(done as usize <= data.len() && (done > 0 || data.is_empty()));
                 self.now.write(target, to_at, &data[..done as usize]);

@@ -427,6 +427,24 @@ fn extended_attributes() {
     assert_eq!(world.errno(|vfs| vfs.removexattr(&USER, file, b"user.a")), ENODATA);
 }
 
+/// S-XATTR-3
+#[test]
+fn there_are_never_more_attributes_than_can_be_listed() {
+    let world = World::new();
+    let file = world.file(ROOT, "f");
+    let set = |number: usize| {
+        let name = format!("user.{number:0>250}");
+        world.call(|vfs| vfs.setxattr(&USER, file, name.as_bytes(), b"1", XattrMode::Set)).map_err(|e| e.errno())
+    };
+    // 256 bytes each with its NUL: 256 fill the list to the last byte.
+    for number in 0..256 {
+        assert_eq!(set(number), Ok(()), "attribute {number}");
+    }
+    assert_eq!(set(256), Err(ENOSPC));
+    assert_eq!(set(0), Ok(()), "one that is there can be set again");
+    assert_eq!(world.ok(|vfs| vfs.listxattr(&USER, file)).len(), XATTR_LIST_MAX);
+}
+
 const NO_ID: u32 = u32::MAX;
 
 /// S-ACL-1, S-ACL-3
