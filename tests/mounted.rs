@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use walrusfs::crypto::{KeyRing, MasterKey};
 use walrusfs::error::{FsError, FsResult, Kind};
-use walrusfs::fuse::{self, CONTROL_XATTR, Limits, Loader, MountError, MountSpec, Mounted, Mountpoint};
+use walrusfs::fuse::{self, Access, CONTROL_XATTR, Limits, Loader, MountError, MountSpec, Mounted, Mountpoint};
 use walrusfs::ids::{DriveUid, KeyEpoch};
 use walrusfs::journal::{self, Journal};
 use walrusfs::seam::{OsDir, OsRandom, SystemClock};
@@ -70,7 +70,7 @@ struct Rig {
 }
 
 fn spec() -> MountSpec {
-    MountSpec { source: "walrus:test".into(), dev: true, suid: true, allow_other: true, ..MountSpec::default() }
+    MountSpec { source: "walrus:test".into(), dev: true, suid: true, access: Access::All, ..MountSpec::default() }
 }
 
 impl Rig {

@@ -75,7 +75,7 @@ DRIVE is a label (`media`), `walrus:media` or the id of a Drive object (`0x...`)
 is created when it does not exist. The command returns when the drive can be used; a daemon goes on serving it.
 
 Options for -o (as in /etc/fstab; `walrusfs mount --help` lists the most useful):
-  ro, allow_other, noatime, relatime, strictatime, dev, suid, noexec
+  ro, allow_other, allow_root, noatime, relatime, strictatime, dev, suid, noexec
   key_file=FILE, passphrase_file=FILE      how to open the drive's key slots
   durability=local|network                 what fsync waits for: the local disk (default) or the network's certificate
   cache_size=SIZE, cache_dir=DIR           sliver cache; sizes as 512M, 10G

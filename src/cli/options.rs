@@ -5,6 +5,7 @@
 //! pass in silence. Values contain no commas, because mount(8) cannot escape them.
 
 use super::exit::Failure;
+use crate::fuse::{Access, Features};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,8 +59,8 @@ pub struct MountOptions {
     pub no_exec: bool,
     /// `noatime`, `relatime`, `strictatime`
     pub atime: Atime,
-    /// `allow_other`: other users may enter; the kernel checks permissions in any case.
-    pub allow_other: bool,
+    /// `allow_other`, `allow_root`: who else may enter.
+    pub access: Access,
     /// `cache_dir=`
     pub cache_dir: Option<PathBuf>,
     /// `cache_size=`, bytes on disk
@@ -92,6 +93,8 @@ pub struct MountOptions {
     pub log_level: Option<String>,
     /// `timeout=`, the longest that a request of the kernel may stay unanswered
     pub timeout: Option<Duration>,
+    /// `without=`, what of the kernel's FUSE is left out
+    pub features: Features,
 }
 
 /// Options of mount(8) and of /etc/fstab that are not ours to act on.
@@ -168,7 +171,8 @@ impl MountOptions {
             "noatime" => self.atime = Atime::Never,
             "atime" | "relatime" => self.atime = Atime::Relative,
             "strictatime" => self.atime = Atime::Strict,
-            "allow_other" => self.allow_other = true,
+            "allow_other" => self.access = Access::All,
+            "allow_root" => self.access = Access::OwnerAndRoot,
             "cache_dir" => self.cache_dir = path()?,
             "cache_size" => self.cache_size = size()?,
             "memory" => self.memory = size()?,
@@ -203,10 +207,18 @@ impl MountOptions {
                     return Err(Failure::usage("mount option `timeout` must be at least 1 second"));
                 }
             }
+            "without" => {
+                for feature in text()?.split('+') {
+                    if !self.features.leave_out(feature) {
+                        let names = Features::NAMES;
+                        return Err(Failure::usage(format!("`without={feature}`: the features are {names}")));
+                    }
+                }
+            }
             _ if IGNORED.contains(&name) || name == "comment" || name.starts_with("x_") => {}
             _ if sloppy => {}
-            "sync" | "allow_root" | "uid" | "gid" | "umask" | "snapshot" | "metrics" | "cache_min_free"
-            | "read_ahead" | "upload_limit" | "download_limit" | "wallet" | "config" => {
+            "sync" | "uid" | "gid" | "umask" | "snapshot" | "metrics" | "cache_min_free" | "read_ahead"
+            | "upload_limit" | "download_limit" | "wallet" | "config" => {
                 return Err(Failure::usage(format!("mount option `{name}` is not supported by this version")));
             }
             _ => {
@@ -253,11 +265,14 @@ mod tests {
     #[test]
     fn what_mount_passes_along_is_accepted() {
         let options = parse("rw,_netdev,nofail,noatime,allow_other,x-systemd.mount-timeout=2min,comment=a").unwrap();
-        assert_eq!(options, MountOptions { atime: Atime::Never, allow_other: true, ..Default::default() });
+        assert_eq!(options, MountOptions { atime: Atime::Never, access: Access::All, ..Default::default() });
+        assert_eq!(parse("allow_other,allow_root").unwrap().access, Access::OwnerAndRoot, "the last word counts");
         assert!(!parse("dev,suid,nosuid").unwrap().suid, "the last word counts");
         assert!(!parse("rw").unwrap().dev, "no device nodes unless asked");
         let again = parse("rw,relatime,user_id=0,group_id=0,default_permissions,allow_other,remount,ro").unwrap();
         assert!(again.remount && again.read_only);
+        let features = parse("without=writeback+keep_cache").unwrap().features;
+        assert_eq!(features, Features { writeback: false, keep_cache: false, ..Default::default() });
     }
 
     #[test]
@@ -275,6 +290,7 @@ mod tests {
             ("timeout=0", "at least 1"),
             ("durability=never", "never"),
             ("sync", "not supported"),
+            ("without=writeback+splice", "splice"),
         ] {
             let failure = parse(list).unwrap_err().to_string();
             assert!(failure.contains(word), "{list}: {failure}");

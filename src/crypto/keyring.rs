@@ -1,13 +1,13 @@
 //! All master keys of a drive by key epoch, and the one that seals new things.
 
-use super::keys::{MasterKey, context};
+use super::keys::{MasterKey, SubKey, context};
 use super::seal::{Domain, SEAL_OVERHEAD, SealObserver, Sealing, epoch_of};
 use super::unit::PackCipher;
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::{DriveUid, KeyEpoch};
 use crate::seam::Random;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use zeroize::Zeroizing;
 
 /// Length of one link of the sealed keyring: an older master key sealed under the next.
@@ -18,15 +18,28 @@ const LINK: usize = 32 + SEAL_OVERHEAD;
 pub struct KeyRing {
     uid: DriveUid,
     current: KeyEpoch,
-    keys: BTreeMap<KeyEpoch, MasterKey>,
+    keys: BTreeMap<KeyEpoch, Keys>,
     random: Arc<dyn Random>,
     observer: Option<Arc<dyn SealObserver>>,
+}
+
+/// The keys of one epoch. A sub-key is derived once: every change of a name or an attribute seals a frame of the journal.
+#[derive(Clone)]
+struct Keys {
+    master: MasterKey,
+    domains: [OnceLock<SubKey>; Domain::COUNT],
+}
+
+impl From<MasterKey> for Keys {
+    fn from(master: MasterKey) -> Self {
+        Self { master, domains: Default::default() }
+    }
 }
 
 impl KeyRing {
     /// The ring of the drive `uid` whose current master key is `master`, of key epoch `current`.
     pub fn new(uid: DriveUid, current: KeyEpoch, master: MasterKey, random: Arc<dyn Random>) -> Self {
-        Self { uid, current, keys: BTreeMap::from([(current, master)]), random, observer: None }
+        Self { uid, current, keys: BTreeMap::from([(current, master.into())]), random, observer: None }
     }
 
     /// Reports every sealing to `observer`; for tests.
@@ -48,7 +61,7 @@ impl KeyRing {
 
     /// The master key of the current epoch, for wrapping it in a key slot.
     pub fn master(&self) -> &MasterKey {
-        &self.keys[&self.current]
+        &self.keys[&self.current].master
     }
 
     /// The source of randomness of this drive.
@@ -74,7 +87,7 @@ impl KeyRing {
             }
             let opened = Zeroizing::new(self.open(Domain::Keyring, &[], link).map_err(|_| broken(newer))?);
             let bytes: &[u8; 32] = opened.as_slice().try_into().map_err(|_| broken(newer))?;
-            self.keys.insert(older, MasterKey::from_bytes(bytes));
+            self.keys.insert(older, MasterKey::from_bytes(bytes).into());
             newer = older;
         }
         Ok(())
@@ -85,11 +98,11 @@ impl KeyRing {
     pub fn chain(&self) -> FsResult<Vec<u8>> {
         let mut chain = Vec::new();
         let mut newer = self.current;
-        while let Some((&older, key)) = self.keys.range(..newer).next_back() {
+        while let Some((&older, Keys { master, .. })) = self.keys.range(..newer).next_back() {
             if older.next() != Some(newer) {
                 return Err(FsError::new(Kind::Internal, format!("the key of epoch {newer} has no predecessor")));
             }
-            chain.extend(self.seal_under(newer, Domain::Keyring, &[], key.expose())?);
+            chain.extend(self.seal_under(newer, Domain::Keyring, &[], master.expose())?);
             newer = older;
         }
         Ok(chain)
@@ -98,7 +111,7 @@ impl KeyRing {
     /// Starts the next key epoch with `master`; older keys stay for what they sealed.
     pub fn rotate(&mut self, master: MasterKey) -> FsResult<()> {
         let next = self.current.next().ok_or_else(|| FsError::new(Kind::Internal, "key epochs are used up"))?;
-        self.keys.insert(next, master);
+        self.keys.insert(next, master.into());
         self.current = next;
         Ok(())
     }
@@ -112,7 +125,7 @@ impl KeyRing {
 
     /// The cipher of the pack with this salt, sealed under `epoch`.
     pub fn pack_cipher(&self, epoch: KeyEpoch, salt: &[u8; 32]) -> FsResult<PackCipher> {
-        let data_key = self.key(epoch)?.subkey(context::DATA, &self.uid);
+        let data_key = self.key(epoch)?.master.subkey(context::DATA, &self.uid);
         Ok(PackCipher::new(self.uid, epoch, &data_key, salt, self.observer.clone()))
     }
 
@@ -130,19 +143,38 @@ impl KeyRing {
         self.sealing(epoch, domain)?.open(aad, sealed).ok_or_else(damaged)
     }
 
+    /// As [`KeyRing::seal`], appended to `out`; an error leaves `out` as it was.
+    pub fn seal_to(&self, domain: Domain, aad: &[u8], plaintext: &[u8], out: &mut Vec<u8>) -> FsResult<()> {
+        self.seal_under_to(self.current, domain, aad, plaintext, out)
+    }
+
     fn seal_under(&self, epoch: KeyEpoch, domain: Domain, aad: &[u8], plaintext: &[u8]) -> FsResult<Vec<u8>> {
+        let mut out = Vec::with_capacity(plaintext.len().saturating_add(SEAL_OVERHEAD));
+        self.seal_under_to(epoch, domain, aad, plaintext, &mut out)?;
+        Ok(out)
+    }
+
+    fn seal_under_to(
+        &self,
+        epoch: KeyEpoch,
+        domain: Domain,
+        aad: &[u8],
+        plaintext: &[u8],
+        out: &mut Vec<u8>,
+    ) -> FsResult<()> {
         let mut nonce = [0; 24];
         self.random.fill(&mut nonce);
-        let sealed = self.sealing(epoch, domain)?.seal(nonce, aad, plaintext);
+        let sealed = self.sealing(epoch, domain)?.seal_to(nonce, aad, plaintext, out);
         sealed.ok_or_else(|| FsError::new(Kind::Internal, format!("{} bytes cannot be sealed", plaintext.len())))
     }
 
     fn sealing(&self, epoch: KeyEpoch, domain: Domain) -> FsResult<Sealing<'_>> {
-        let key = self.key(epoch)?.subkey(domain.context(), &self.uid);
+        let keys = self.key(epoch)?;
+        let key = keys.domains[domain.index()].get_or_init(|| keys.master.subkey(domain.context(), &self.uid));
         Ok(Sealing { domain, uid: &self.uid, epoch, key, observer: self.observer.as_deref() })
     }
 
-    fn key(&self, epoch: KeyEpoch) -> FsResult<&MasterKey> {
+    fn key(&self, epoch: KeyEpoch) -> FsResult<&Keys> {
         self.keys.get(&epoch).ok_or_else(|| {
             FsError::new(
                 Kind::WrongKey,

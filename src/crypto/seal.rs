@@ -7,7 +7,7 @@
 
 use super::keys::{SubKey, context};
 use crate::ids::{DriveUid, KeyEpoch};
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::aead::{Aead, AeadInOut, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
 /// Version of both sealing constructions; part of every associated data.
@@ -38,6 +38,14 @@ pub enum Domain {
 }
 
 impl Domain {
+    /// Number of domains.
+    pub(super) const COUNT: usize = 6;
+
+    /// Its place among all, from 0.
+    pub(super) fn index(self) -> usize {
+        self as usize - 1
+    }
+
     pub(super) fn context(self) -> &'static str {
         match self {
             Domain::Log => context::LOG,
@@ -78,27 +86,36 @@ pub(super) struct Sealing<'a> {
     pub(super) domain: Domain,
     pub(super) uid: &'a DriveUid,
     pub(super) epoch: KeyEpoch,
-    pub(super) key: SubKey,
+    pub(super) key: &'a SubKey,
     pub(super) observer: Option<&'a dyn SealObserver>,
 }
 
 impl Sealing<'_> {
-    pub(super) fn seal(&self, nonce: [u8; NONCE], aad: &[u8], plaintext: &[u8]) -> Option<Vec<u8>> {
+    /// Appends the sealed bytes to `out`: the plaintext is copied once, and encrypted where it lies. `None` leaves `out` as
+    /// it was.
+    pub(super) fn seal_to(&self, nonce: [u8; NONCE], aad: &[u8], plaintext: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let aad = associated(self.domain, self.uid, self.epoch, aad);
-        let cipher = XChaCha20Poly1305::new((&*self.key).into());
-        let ciphertext = cipher.encrypt(&XNonce::from(nonce), Payload { msg: plaintext, aad: &aad }).ok()?;
-        observe(self.observer, &self.key, &nonce, &ciphertext);
-        let mut out = Vec::with_capacity(plaintext.len() + SEAL_OVERHEAD);
+        let cipher = XChaCha20Poly1305::new((&**self.key).into());
+        let start = out.len();
+        out.reserve(plaintext.len() + SEAL_OVERHEAD);
         out.extend_from_slice(&self.epoch.0.to_le_bytes());
         out.extend_from_slice(&nonce);
-        out.extend_from_slice(&ciphertext);
-        Some(out)
+        let text = out.len();
+        out.extend_from_slice(plaintext);
+        let Ok(tag) = cipher.encrypt_inout_detached(&XNonce::from(nonce), &aad, (&mut out[text..]).into()) else {
+            out[text..].fill(0);
+            out.truncate(start);
+            return None;
+        };
+        out.extend_from_slice(&tag);
+        observe(self.observer, self.key, &nonce, &out[text..]);
+        Some(())
     }
 
     pub(super) fn open(&self, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         let nonce: [u8; NONCE] = sealed.get(4..4 + NONCE)?.try_into().ok()?;
         let aad = associated(self.domain, self.uid, self.epoch, aad);
-        let cipher = XChaCha20Poly1305::new((&*self.key).into());
+        let cipher = XChaCha20Poly1305::new((&**self.key).into());
         cipher.decrypt(&XNonce::from(nonce), Payload { msg: sealed.get(4 + NONCE..)?, aad: &aad }).ok()
     }
 }

@@ -97,8 +97,21 @@ pub struct MountSpec {
     pub suid: bool,
     /// Programs cannot be run.
     pub no_exec: bool,
-    /// Other users may enter; permissions are checked in any case.
-    pub allow_other: bool,
+    /// Who may enter.
+    pub access: Access,
+}
+
+/// Who may enter a mount; permissions are checked in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Access {
+    /// Who mounted it. That is not even root, when somebody else did: the kernel keeps others out.
+    #[default]
+    Owner,
+    /// Who mounted it, and root (`allow_root`). The kernel knows no such thing: it lets everybody in, and the session
+    /// refuses the others.
+    OwnerAndRoot,
+    /// Everybody (`allow_other`).
+    All,
 }
 
 /// A folder that can be mounted on.
@@ -244,7 +257,7 @@ impl Mountpoint {
             nix::unistd::geteuid(),
             nix::unistd::getegid(),
         );
-        if spec.allow_other {
+        if spec.access != Access::Owner {
             data.push_str(",allow_other");
         }
         let mut flags = MsFlags::empty();
@@ -275,7 +288,7 @@ impl Mountpoint {
         if spec.no_exec {
             options.push_str(",noexec");
         }
-        if spec.allow_other {
+        if spec.access != Access::Owner {
             options.push_str(",allow_other");
         }
         // Only fusermount3 may inherit its end: cleared in a duplicate, made just before and closed just after.

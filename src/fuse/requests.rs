@@ -13,6 +13,7 @@ use fuser::{
     ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request,
     TimeOrNow,
 };
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -22,6 +23,9 @@ use std::time::{Duration, SystemTime};
 
 /// Largest request, bytes: what the kernel's 256 pages carry.
 const MAX_WRITE: u32 = 1 << 20;
+
+/// Largest request where large ones are left out, bytes: what kernels carried before.
+const SMALL_WRITE: u32 = 128 << 10;
 
 /// Background requests (readahead, writeback) that may wait at once. Far more than the kernel's default of 12: cold reads
 /// that wait for a dead node must not keep the writeback of dirty pages from starting.
@@ -40,6 +44,27 @@ pub const CONTROL_XATTR: &str = "user.walrusfs.control";
 /// The file system as fuser calls it.
 pub(crate) struct Requests {
     pub(crate) service: Arc<Service>,
+    /// The session refuses everybody but owner and root. What the kernel remembers it shows to everybody, so it must not
+    /// remember the root directory: then no path goes in without asking.
+    pub(crate) guarded: bool,
+}
+
+/// How long the kernel may trust names and attributes.
+#[derive(Clone, Copy)]
+struct Trust {
+    cached: Duration,
+    guarded: bool,
+}
+
+impl Trust {
+    fn of(self, attr: &FileAttr) -> Duration {
+        if self.guarded && attr.ino == INodeNo::ROOT { Duration::ZERO } else { self.cached }
+    }
+}
+
+thread_local! {
+    /// What this worker's reads are answered from: at most one request's worth.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 fn about(operation: &'static str, number: INodeNo) -> About {
@@ -60,16 +85,18 @@ fn shown(outcome: Outcome<Attr>) -> Outcome<FileAttr> {
     }
 }
 
-fn fopen_flags(opened: &crate::vfs::Opened) -> FopenFlags {
+fn fopen_flags(opened: &crate::vfs::Opened, keep_cache: bool) -> FopenFlags {
     let mut flags = FopenFlags::empty();
     flags.set(FopenFlags::FOPEN_DIRECT_IO, opened.direct_io);
-    flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_cache);
+    flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_cache && keep_cache);
     flags
 }
 
 impl Requests {
-    fn ttl(&self) -> Duration {
-        self.service.limits.cached
+    fn trust(&self) -> Trust {
+        let limits = &self.service.limits;
+        let cached = if limits.features.remember { limits.cached } else { Duration::ZERO };
+        Trust { cached, guarded: self.guarded }
     }
 
     fn entry(
@@ -78,12 +105,12 @@ impl Requests {
         reply: ReplyEntry,
         mut operation: impl FnMut(&Vfs) -> Outcome<Attr> + Send + 'static,
     ) {
-        let ttl = self.ttl();
+        let trust = self.trust();
         self.service.answer(
             about,
             reply,
             move |vfs, _| shown(operation(vfs)),
-            move |reply, attr| reply.entry(&ttl, &attr, GENERATION),
+            move |reply, attr| reply.entry(&trust.of(&attr), &attr, GENERATION),
         );
     }
 
@@ -160,11 +187,8 @@ fn as_far_as_it_came(outcome: Outcome<()>, taken: bool) -> Outcome<()> {
 
 impl Filesystem for Requests {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        let limits = &self.service.limits;
-        let mut wanted = InitFlags::FUSE_PARALLEL_DIROPS
-            | InitFlags::FUSE_DO_READDIRPLUS
-            | InitFlags::FUSE_READDIRPLUS_AUTO
-            | InitFlags::FUSE_ASYNC_DIO
+        let (limits, features) = (&self.service.limits, self.service.limits.features);
+        let mut wanted = InitFlags::FUSE_ASYNC_DIO
             | InitFlags::FUSE_CACHE_SYMLINKS
             | InitFlags::FUSE_HANDLE_KILLPRIV_V2
             | InitFlags::FUSE_POSIX_ACL
@@ -173,9 +197,10 @@ impl Filesystem for Requests {
         if limits.read_only {
             // Another machine may change files under a reader: a changed mtime drops the pages.
             wanted |= InitFlags::FUSE_AUTO_INVAL_DATA;
-        } else {
-            wanted |= InitFlags::FUSE_WRITEBACK_CACHE;
         }
+        wanted.set(InitFlags::FUSE_WRITEBACK_CACHE, features.writeback && !limits.read_only);
+        wanted.set(InitFlags::FUSE_PARALLEL_DIROPS, features.parallel);
+        wanted.set(InitFlags::FUSE_DO_READDIRPLUS | InitFlags::FUSE_READDIRPLUS_AUTO, features.readdirplus);
         let offered = config.capabilities();
         let missing = wanted - offered;
         if !missing.is_empty() {
@@ -183,14 +208,14 @@ impl Filesystem for Requests {
         }
         // Only what the kernel offered is asked for, so this cannot fail.
         let _ = config.add_capabilities(wanted & offered);
-        let _ = config.set_max_write(MAX_WRITE);
+        let _ = config.set_max_write(if features.large { MAX_WRITE } else { SMALL_WRITE });
         let _ = config.set_max_background(MAX_BACKGROUND);
         Ok(())
     }
 
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let (dir, name) = (ino(parent), name.as_bytes().to_vec());
-        let ttl = self.ttl();
+        let trust = self.trust();
         self.service.answer(
             about("lookup", parent),
             reply,
@@ -199,21 +224,23 @@ impl Filesystem for Requests {
                 Outcome::Done(Err(error)) if error.errno() == libc::ENOENT => Outcome::Done(Ok(no_file())),
                 other => other,
             },
-            move |reply, attr| reply.entry(&ttl, &attr, GENERATION),
+            move |reply, attr| reply.entry(&trust.of(&attr), &attr, GENERATION),
         );
     }
 
+    /// The kernel forgets in batches; fuser calls this for each inode of one, because it does not export the batch's type.
     fn forget(&self, _: &Request, number: INodeNo, count: u64) {
+        self.service.asked();
         self.quietly(about("forget", number), |vfs| vfs.forget(ino(number), count));
     }
 
     fn getattr(&self, _: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        let ttl = self.ttl();
+        let trust = self.trust();
         self.service.answer(
             about("getattr", number),
             reply,
             move |vfs, _| shown(vfs.getattr(ino(number))),
-            move |reply, attr| reply.attr(&ttl, &attr),
+            move |reply, attr| reply.attr(&trust.of(&attr), &attr),
         );
     }
 
@@ -244,12 +271,12 @@ impl Filesystem for Requests {
             mtime: mtime.map(set_time),
             ctime: ctime.map(from_system_time),
         };
-        let (caller, ttl) = (caller(request, 0), self.ttl());
+        let (caller, trust) = (caller(request, 0), self.trust());
         self.service.answer(
             about("setattr", number),
             reply,
             move |vfs, _| shown(vfs.setattr(&caller, ino(number), &set)),
-            move |reply, attr| reply.attr(&ttl, &attr),
+            move |reply, attr| reply.attr(&trust.of(&attr), &attr),
         );
     }
 
@@ -320,11 +347,12 @@ impl Filesystem for Requests {
     }
 
     fn open(&self, _: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let keep_cache = self.service.limits.features.keep_cache;
         self.service.answer(
             about("open", number),
             reply,
             move |vfs, _| vfs.open(ino(number), flags.0),
-            |reply, opened| reply.opened(FileHandle(opened.handle.0), fopen_flags(&opened)),
+            move |reply, opened| reply.opened(FileHandle(opened.handle.0), fopen_flags(&opened, keep_cache)),
         );
     }
 
@@ -339,14 +367,15 @@ impl Filesystem for Requests {
         reply: ReplyCreate,
     ) {
         let (caller, name) = (caller(request, umask), name.as_bytes().to_vec());
-        let ttl = self.ttl();
+        let (trust, keep_cache) = (self.trust(), self.service.limits.features.keep_cache);
         self.service.answer(
             about("create", parent),
             reply,
             move |vfs, _| vfs.create(&caller, ino(parent), &name, mode, flags),
             move |reply: ReplyCreate, (attr, opened)| match file_attr(&attr) {
                 Some(attr) => {
-                    reply.created(&ttl, &attr, GENERATION, FileHandle(opened.handle.0), fopen_flags(&opened));
+                    let (handle, flags) = (FileHandle(opened.handle.0), fopen_flags(&opened, keep_cache));
+                    reply.created(&trust.of(&attr), &attr, GENERATION, handle, flags);
                 }
                 None => reply.error(Errno::EIO),
             },
@@ -364,12 +393,21 @@ impl Filesystem for Requests {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.service.answer(
-            about("read", number),
-            reply,
-            move |vfs, _| vfs.read(ino(number), offset, size),
-            |reply, data| reply.data(&data),
-        );
+        let about = about("read", number);
+        self.service.on_worker(|| {
+            let mut data = BUFFER.take();
+            let mut reply = reply;
+            match self.service.attempt(about, &mut reply, &mut |vfs: &Vfs, _: &mut ReplyData| {
+                vfs.read_to(ino(number), offset, size, &mut data)
+            }) {
+                Outcome::Done(result) => finish(about, reply, result, |reply, ()| reply.data(&data)),
+                Outcome::Wait(needs) => {
+                    let done = |reply: ReplyData, data: Vec<u8>| reply.data(&data);
+                    self.service.later(about, needs, reply, move |vfs, _| vfs.read(ino(number), offset, size), done);
+                }
+            }
+            BUFFER.set(data);
+        });
     }
 
     fn write(
@@ -391,21 +429,23 @@ impl Filesystem for Requests {
         };
         let done = |reply: ReplyWrite, written| reply.written(written);
         // The data is copied only when the request has to wait: the buffer belongs to the worker.
-        match self.service.attempt(about, &mut reply, &mut |vfs: &Vfs, _: &mut ReplyWrite| {
-            vfs.write(ino(number), offset, data, flags)
-        }) {
-            Outcome::Done(result) => finish(about, reply, result, done),
-            Outcome::Wait(needs) => {
-                let data = data.to_vec();
-                self.service.later(
-                    about,
-                    needs,
-                    reply,
-                    move |vfs, _| vfs.write(ino(number), offset, &data, flags),
-                    done,
-                );
+        self.service.on_worker(|| {
+            match self.service.attempt(about, &mut reply, &mut |vfs: &Vfs, _: &mut ReplyWrite| {
+                vfs.write(ino(number), offset, data, flags)
+            }) {
+                Outcome::Done(result) => finish(about, reply, result, done),
+                Outcome::Wait(needs) => {
+                    let data = data.to_vec();
+                    self.service.later(
+                        about,
+                        needs,
+                        reply,
+                        move |vfs, _| vfs.write(ino(number), offset, &data, flags),
+                        done,
+                    );
+                }
             }
-        }
+        });
     }
 
     fn flush(&self, _: &Request, number: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
@@ -422,8 +462,10 @@ impl Filesystem for Requests {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        self.quietly(about("release", number), |vfs| vfs.release(Handle(handle.0)));
-        reply.ok();
+        self.service.on_worker(|| {
+            self.quietly(about("release", number), |vfs| vfs.release(Handle(handle.0)));
+            reply.ok();
+        });
     }
 
     fn fsync(&self, _: &Request, number: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
@@ -467,7 +509,7 @@ impl Filesystem for Requests {
     }
 
     fn readdirplus(&self, _: &Request, number: INodeNo, _: FileHandle, offset: u64, reply: ReplyDirectoryPlus) {
-        let ttl = self.ttl();
+        let trust = self.trust();
         self.service.answer(
             about("readdirplus", number),
             reply,
@@ -477,7 +519,7 @@ impl Filesystem for Requests {
                     // A damaged record must not hide the rest of the directory; a lookup of the name says EIO.
                     let Some(attr) = file_attr(attr) else { return true };
                     let name = OsStr::from_bytes(&entry.name);
-                    let fits = !reply.add(attr.ino, entry.cookie, name, &ttl, &attr, GENERATION);
+                    let fits = !reply.add(attr.ino, entry.cookie, name, &trust.of(&attr), &attr, GENERATION);
                     taken |= fits;
                     fits
                 });
@@ -488,8 +530,10 @@ impl Filesystem for Requests {
     }
 
     fn releasedir(&self, _: &Request, number: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
-        self.quietly(about("releasedir", number), |vfs| vfs.releasedir(Handle(handle.0)));
-        reply.ok();
+        self.service.on_worker(|| {
+            self.quietly(about("releasedir", number), |vfs| vfs.releasedir(Handle(handle.0)));
+            reply.ok();
+        });
     }
 
     fn statfs(&self, _: &Request, number: INodeNo, reply: ReplyStatfs) {

@@ -1,7 +1,9 @@
 //! A mount from its first request to its last.
 
 use super::answer::{Loader, Service};
-use super::mount::{MountError, MountSpec, Mountpoint, device_of, raise_read_ahead, unmount};
+use super::features::Features;
+use super::linger::Linger;
+use super::mount::{Access, MountError, MountSpec, Mountpoint, device_of, raise_read_ahead, unmount};
 use super::requests::Requests;
 use super::utab;
 use crate::error::FsResult;
@@ -9,17 +11,13 @@ use crate::vfs::Vfs;
 use fuser::{Config, Session, SessionACL};
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// Threads that read requests. Two give 3 times the random reads and 4 times the creates of one on a two-core machine;
-/// more give nothing there. One is not enough: the notifier waits for a write that another worker must answer.
-const WORKERS: usize = 2;
 
 /// Kernel read-ahead: as much as one request can carry.
 const READ_AHEAD_KIB: u32 = 1024;
@@ -37,6 +35,8 @@ pub struct Limits {
     pub certify_fsync: bool,
     /// The daemon's control socket, as programs on the mount can ask for it.
     pub control: PathBuf,
+    /// What of the kernel's is used.
+    pub features: Features,
 }
 
 impl Limits {
@@ -48,6 +48,7 @@ impl Limits {
             read_only: false,
             certify_fsync: false,
             control: PathBuf::new(),
+            features: Features::default(),
         }
     }
 
@@ -80,8 +81,11 @@ pub fn mount(
     loader: Arc<dyn Loader>,
     runtime: tokio::runtime::Handle,
 ) -> Result<Mounted, MountError> {
-    let service = Arc::new(Service { vfs, loader, runtime, limits, notifier: OnceLock::new() });
+    let features = limits.features;
     let device = at.attach(spec)?;
+    // Without a duplicate of the device the workers sleep sooner; everything else is the same.
+    let linger = features.linger.then(|| Linger::new(device.as_fd()).ok()).flatten();
+    let service = Arc::new(Service { vfs, loader, runtime, limits, notifier: OnceLock::new(), linger });
     let (end, ended) = watch::channel(false);
     // From here on the mount exists and dropping this takes it away, whatever fails.
     let mut mounted = Mounted {
@@ -93,10 +97,15 @@ pub fn mount(
     };
     let handshake = |source| MountError::Handshake { path: at.path().to_owned(), source };
     let mut config = Config::default();
-    config.n_threads = Some(WORKERS);
-    // Access is the kernel's to decide: with fuser's default its own check would refuse the kernel's writeback threads.
-    let session = Session::from_fd(Requests { service: Arc::clone(&service) }, device, SessionACL::All, config)
-        .map_err(handshake)?;
+    config.n_threads = Some(features.workers.max(1));
+    // A device of a mount that an ordinary user made cannot always be opened again.
+    config.clone_fd = features.clone_fd && nix::unistd::geteuid().is_root();
+    let guarded = spec.access == Access::OwnerAndRoot;
+    // Otherwise access is the kernel's to decide: with fuser's default its own check would refuse the kernel's writeback
+    // threads, which are root's.
+    let acl = if guarded { SessionACL::RootAndOwner } else { SessionACL::All };
+    let requests = Requests { service: Arc::clone(&service), guarded };
+    let session = Session::from_fd(requests, device, acl, config).map_err(handshake)?;
     // Set once, here, before the first request is read.
     let _ = service.notifier.set(session.notifier());
     std::thread::Builder::new()
@@ -115,7 +124,9 @@ pub fn mount(
     {
         tracing::info!(%error, "plain `umount` will not wait until everything is certified; `walrusfs umount` does");
     }
-    raise_read_ahead(at.path(), READ_AHEAD_KIB);
+    if features.read_ahead {
+        raise_read_ahead(at.path(), READ_AHEAD_KIB);
+    }
     Ok(mounted)
 }
 

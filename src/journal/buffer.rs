@@ -20,8 +20,13 @@ pub(super) struct Buffer {
     /// The first piece is being written: it must not grow.
     leaving: bool,
     /// Where `tail` was made, for callers that fail in between.
-    spare: Vec<u8>,
+    unused: Vec<u8>,
+    /// The memory of a piece that is on the disk, for the next: fresh pages cost as much as filling them.
+    spare: Option<Vec<u8>>,
 }
+
+/// The largest piece whose memory is kept, bytes: twice what a piece is handed to the disk at.
+const SPARE_MAX: usize = 2 << 20;
 
 impl Buffer {
     /// Bytes held.
@@ -37,10 +42,11 @@ impl Buffer {
             None => false,
         };
         if !grows {
-            self.pieces.push_back(Piece { segment, offset, bytes: Arc::default() });
+            let bytes = Arc::new(self.spare.take().unwrap_or_default());
+            self.pieces.push_back(Piece { segment, offset, bytes });
         }
         // A reader's copy of the handle is dropped under the same lock, so this never copies.
-        self.pieces.back_mut().map_or(&mut self.spare, |piece| Arc::make_mut(&mut piece.bytes))
+        self.pieces.back_mut().map_or(&mut self.unused, |piece| Arc::make_mut(&mut piece.bytes))
     }
 
     /// The first piece, to be written now; `None` when there is nothing.
@@ -54,9 +60,13 @@ impl Buffer {
     }
 
     /// The piece that `outgoing` returned is on the disk.
-    pub(super) fn written(&mut self) {
+    pub(super) fn written(&mut self, piece: Piece) {
         self.pieces.pop_front();
         self.leaving = false;
+        self.spare = Arc::into_inner(piece.bytes).filter(|bytes| bytes.capacity() <= SPARE_MAX).map(|mut bytes| {
+            bytes.clear();
+            bytes
+        });
     }
 
     /// A copy of `len` bytes at `offset` of `segment`, when they are all here.

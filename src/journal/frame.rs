@@ -176,12 +176,19 @@ impl Frames {
             FsError::new(Kind::Internal, format!("journal: a frame of {} bytes is above the bound", payload.len()))
         })?;
         let header = FrameHeader { kind, sealed, lsn, durable }.encode();
-        let bytes = self.keys.seal(Domain::Journal, &self.aad(segment, offset, &header), payload)?;
-        if bytes.len() != sealed_len {
-            return Err(FsError::new(Kind::Internal, "journal: the sealing has no fixed length"));
-        }
+        let start = out.len();
         out.extend_from_slice(&header);
-        out.extend_from_slice(&bytes);
+        let sealing = self.keys.seal_to(Domain::Journal, &self.aad(segment, offset, &header), payload, out);
+        let sealing = match sealing {
+            Ok(()) if out.len() != start + FRAME_HEADER + sealed_len => {
+                Err(FsError::new(Kind::Internal, "journal: the sealing has no fixed length"))
+            }
+            other => other,
+        };
+        if sealing.is_err() {
+            out.truncate(start);
+            return sealing;
+        }
         out.resize(out.len().next_multiple_of(ALIGN), 0);
         Ok(())
     }

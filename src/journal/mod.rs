@@ -352,7 +352,7 @@ impl Journal {
             file.write_at(piece.offset, &piece.bytes)?;
             let mut inner = self.inner.lock();
             inner.unsynced.insert(piece.segment);
-            inner.buffer.written();
+            inner.buffer.written(piece);
         }
     }
 

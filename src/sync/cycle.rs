@@ -1,7 +1,7 @@
 //! One cycle: from a cut to a commit.
 
 use super::engine::{Parts, Shared, Stage};
-use super::loader::blocking;
+use super::loader::{blocking, in_background};
 use super::network::{CommitRequest, Committed, StoredBlob};
 use super::packing::{Packed, Packer};
 use super::pending::Pending;
@@ -259,5 +259,5 @@ fn tag(parts: &Parts) -> CommitTag {
 }
 
 async fn finish(writer: PackWriter) -> FsResult<SealedPack> {
-    blocking(move || writer.finish()).await?
+    in_background(move || writer.finish()).await?
 }

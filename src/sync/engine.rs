@@ -168,7 +168,11 @@ impl Engine {
     /// `orphans` are the blobs that the journal's pending record names and no commit certified.
     pub fn start(parts: Parts, config: Config, certified_at_ms: Option<u64>, orphans: Vec<[u8; 32]>) -> Self {
         let shared = Self::shared(parts, config, certified_at_ms, orphans);
-        let tasks = vec![tokio::spawn(cycles(Arc::clone(&shared))), tokio::spawn(ticks(Arc::clone(&shared)))];
+        let tasks = vec![
+            tokio::spawn(cycles(Arc::clone(&shared))),
+            tokio::spawn(ticks(Arc::clone(&shared))),
+            tokio::spawn(write_backs(Arc::clone(&shared))),
+        ];
         Self { shared, tasks: Mutex::new(tasks) }
     }
 
@@ -494,6 +498,22 @@ async fn cycles(shared: Arc<Shared>) {
                 // Changes come in thousands; one look at them every now and then is enough.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             } => {}
+        }
+    }
+}
+
+/// Writes back whenever dirty memory is half full, while programs go on writing into the other half.
+async fn write_backs(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = shared.cancel.cancelled() => return,
+            () = shared.parts.vfs.pressed() => {}
+        }
+        let needs = Needs { write_back: Some(Scope::All), ..Needs::default() };
+        if let Err(error) = shared.loader.load(needs).await {
+            // Whoever wrote is told at the next flush or fsync; a disk that takes nothing is not asked all the time.
+            tracing::warn!(%error, "dirty data could not be written to the journal");
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 }

@@ -124,6 +124,27 @@ impl Loader {
     }
 }
 
+/// How far packing and encoding stand back (nice(2)): they take every processor for as long as there is something to pack,
+/// and programs that wait for an answer of the mount must not wait for that.
+const STAND_BACK: libc::c_int = 10;
+
+/// Runs `work` on a thread of its own, which every other thread of the machine comes before; so do the threads it starts.
+pub(super) async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> FsResult<T> {
+    let stopped = |error: Box<dyn std::error::Error + Send + Sync>| {
+        FsError::new(Kind::Internal, "a background thread stopped").caused_by(error)
+    };
+    let (done, result) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("walrusfs-pack".into());
+    let started = thread.spawn(move || {
+        // SAFETY: setpriority takes numbers only; 0 is the calling thread on Linux. It cannot fail for a higher number.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, STAND_BACK) };
+        // Nobody is left to be told when the mount ends.
+        let _ = done.send(work());
+    });
+    started.map_err(|error| stopped(error.into()))?;
+    result.await.map_err(|error| stopped(error.into()))
+}
+
 /// Runs `work` on a thread that may wait for the disk.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> FsResult<T> {
     tokio::task::spawn_blocking(work)

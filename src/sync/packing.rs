@@ -2,7 +2,7 @@
 //! together, lie together.
 
 use super::engine::Shared;
-use super::loader::{Loader, blocking};
+use super::loader::{Loader, in_background};
 use crate::crypto::KeyRing;
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::{CHUNK, Ino, Sequence};
@@ -94,7 +94,7 @@ impl Packer {
             if let Some(needs) = trip.needs {
                 self.loader.load(needs).await?;
             } else if !self.waiting.is_empty() {
-                return Ok(Packed::Full(blocking(move || trip.writer.finish()).await??));
+                return Ok(Packed::Full(in_background(move || trip.writer.finish()).await??));
             }
             writer = Some(trip.writer);
         }
@@ -116,7 +116,7 @@ impl Packer {
     async fn seal(&mut self, mut writer: PackWriter) -> FsResult<Trip> {
         let (vfs, waiting) = (Arc::clone(&self.vfs), std::mem::take(&mut self.waiting));
         let (target, birth, operation) = (self.target, self.birth, self.operation);
-        blocking(move || {
+        in_background(move || {
             let mut done = Vec::with_capacity(waiting.len());
             let mut waiting = waiting.into_iter().peekable();
             let mut needs = None;

@@ -1,5 +1,6 @@
 //! The real network: packs over the Walrus client, commits over the Drive, slivers for the cache.
 
+use super::loader::in_background;
 use super::network::{Capacity, CommitRequest, Committed, Network, StoredBlob};
 use crate::cache::{Sliver, SliverSource};
 use crate::drive::{BlobToRegister, CertifiedBlob, CommitPlan, DriveClient, chain_error};
@@ -81,10 +82,7 @@ impl Network for WalrusNetwork {
     fn encode(&self, blob: Bytes) -> BoxFuture<'_, FsResult<Arc<Encoded<Bytes>>>> {
         let encoder = Encoder::new(&self.params).threads(std::thread::available_parallelism().map_or(1, usize::from));
         async move {
-            let encoded = tokio::task::spawn_blocking(move || encoder.encode(blob)).await;
-            let encoded = encoded
-                .map_err(|error| FsError::new(Kind::Internal, "the encoder stopped").caused_by(error))?
-                .map_err(too_large)?;
+            let encoded = in_background(move || encoder.encode(blob)).await?.map_err(too_large)?;
             Ok(Arc::new(encoded))
         }
         .boxed()

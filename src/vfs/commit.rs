@@ -191,6 +191,12 @@ impl Vfs {
         }
     }
 
+    /// Waits until dirty memory is half full: written back from then on, it need not become full, and no write has to wait
+    /// for all of it at once.
+    pub async fn pressed(&self) {
+        self.pressure.notified().await;
+    }
+
     /// Waits until the journal or the pool gets room: the next trim or [`Vfs::set_space`].
     pub async fn space_freed(&self) {
         self.space.notified().await;

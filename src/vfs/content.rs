@@ -33,9 +33,18 @@ struct Lacks {
 impl Vfs {
     /// Reads up to `size` bytes at `offset`; shorter only at the end of the file.
     pub fn read(&self, ino: Ino, offset: u64, size: u32) -> Outcome<Vec<u8>> {
+        let mut out = Vec::new();
+        match self.read_to(ino, offset, size, &mut out) {
+            Outcome::Done(done) => Outcome::Done(done.map(|()| out)),
+            Outcome::Wait(needs) => Outcome::Wait(needs),
+        }
+    }
+
+    /// As [`Vfs::read`], into `out`, whose memory is used again: a mebibyte of fresh pages costs more than copying it.
+    pub fn read_to(&self, ino: Ino, offset: u64, size: u32, out: &mut Vec<u8>) -> Outcome<()> {
         self.run(|ctx| {
             let inode = ctx.file(ino)?;
-            ctx.read(ino, &inode, offset, u64::from(size))
+            ctx.read_to(ino, &inode, offset, u64::from(size), out)
         })
     }
 
@@ -134,8 +143,16 @@ impl Ctx<'_> {
 
     /// Reads the bytes `offset..offset + len` that lie within the file.
     pub(super) fn read(&self, ino: Ino, inode: &Inode, offset: u64, len: u64) -> Step<Vec<u8>> {
+        let mut out = Vec::new();
+        self.read_to(ino, inode, offset, len, &mut out)?;
+        Ok(out)
+    }
+
+    /// As [`Ctx::read`], into `out`.
+    fn read_to(&self, ino: Ino, inode: &Inode, offset: u64, len: u64, out: &mut Vec<u8>) -> Step<()> {
         let end = offset.saturating_add(len).min(self.size(ino, inode));
-        let mut out = vec![0; usize::try_from(end.saturating_sub(offset)).unwrap_or(0)];
+        out.clear();
+        out.resize(usize::try_from(end.saturating_sub(offset)).unwrap_or(0), 0);
         let dirty = self.st.dirty.get(&ino);
         let mut lacks = Lacks::default();
         let mut group = None;
@@ -164,7 +181,7 @@ impl Ctx<'_> {
         if !lacks.chunks.is_empty() {
             return Err(Stop::wait(Needs { chunks: lacks.chunks, ..Needs::default() }));
         }
-        Ok(out)
+        Ok(())
     }
 
     fn read_below(&self, below: Below, start: u32, out: &mut [u8], lacks: &mut Lacks) -> Step<()> {
@@ -210,7 +227,11 @@ impl Ctx<'_> {
         if self.vfs.journal.room() < dirty.saturating_add(more) {
             return Err(Stop::wait(Needs { space: true, ..Needs::default() }));
         }
-        if dirty > 0 && dirty.saturating_add(more) > self.vfs.config.dirty_bytes {
+        let budget = self.vfs.config.dirty_bytes;
+        if dirty.saturating_add(more) > budget / 2 {
+            self.vfs.pressure.notify_one();
+        }
+        if dirty > 0 && dirty.saturating_add(more) > budget {
             return Err(Stop::wait(Needs { write_back: Some(Scope::All), ..Needs::default() }));
         }
         Ok(())

@@ -2,6 +2,8 @@
 
 use crate::ids::CHUNK;
 use crate::tree::record::ChunkAddr;
+use bytes::Bytes;
+use std::borrow::Cow;
 
 /// Byte ranges of a chunk that are known, with their bytes. What lies outside the ranges comes from below.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +13,9 @@ pub(super) struct Ranged {
     /// Indexed by position in the chunk; at least as long as the last range's end.
     bytes: Vec<u8>,
 }
+
+/// The ranges that a spool place holds (empty: the whole chunk), their bytes, and the base that is still needed.
+pub(super) type ToStore<'a> = (Vec<(u32, u32)>, Cow<'a, [u8]>, Option<ChunkAddr>);
 
 /// Adds `start..end` to a sorted set of disjoint ranges, joining what touches.
 fn add(ranges: &mut Vec<(u32, u32)>, start: u32, end: u32) {
@@ -48,6 +53,12 @@ impl Ranged {
         rest.is_empty().then_some(out)
     }
 
+    /// The bytes up to the end of the last range.
+    pub(super) fn into_start(mut self) -> Bytes {
+        self.bytes.truncate(self.end() as usize);
+        self.bytes.into()
+    }
+
     /// The known ranges.
     pub(super) fn ranges(&self) -> &[(u32, u32)] {
         &self.ranges
@@ -66,10 +77,12 @@ impl Ranged {
     /// Writes `data` at `start`. The caller keeps within the chunk.
     pub(super) fn write(&mut self, start: u32, data: &[u8]) {
         let (from, to) = (start as usize, start as usize + data.len());
-        if self.bytes.len() < to {
-            self.bytes.resize(to, 0);
+        if self.bytes.len() < from {
+            self.bytes.resize(from, 0);
         }
-        self.bytes[from..to].copy_from_slice(data);
+        let (over, beyond) = data.split_at(data.len().min(self.bytes.len() - from));
+        self.bytes[from..from + over.len()].copy_from_slice(over);
+        self.bytes.extend_from_slice(beyond);
         add(&mut self.ranges, start, to as u32);
     }
 
@@ -115,16 +128,17 @@ impl Ranged {
 
     /// What has to be stored when this lies over `base`: the ranges (empty: the whole chunk), their bytes back to back,
     /// and the base that is still needed.
-    pub(super) fn to_store(&self, base: Option<ChunkAddr>) -> (Vec<(u32, u32)>, Vec<u8>, Option<ChunkAddr>) {
+    pub(super) fn to_store(&self, base: Option<ChunkAddr>) -> ToStore<'_> {
         match base {
             Some(base) if !self.covers(0, base.plain) => {
-                let data = self.ranges.iter().flat_map(|&(start, end)| &self.bytes[start as usize..end as usize]);
-                (self.ranges.clone(), data.copied().collect(), Some(base))
+                let parts = self.ranges.iter().map(|&(start, end)| &self.bytes[start as usize..end as usize]);
+                (self.ranges.clone(), Cow::Owned(parts.collect::<Vec<_>>().concat()), Some(base))
             }
+            _ if self.covers(0, self.end()) => (Vec::new(), Cow::Borrowed(&self.bytes[..self.end() as usize]), None),
             _ => {
                 let mut data = vec![0; self.end() as usize];
                 self.copy_to(0, &mut data);
-                (Vec::new(), data, None)
+                (Vec::new(), Cow::Owned(data), None)
             }
         }
     }

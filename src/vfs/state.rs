@@ -72,6 +72,7 @@ pub struct Vfs {
     pub(super) changes: AtomicU64,
     pub(super) touched: Notify,
     pub(super) space: Notify,
+    pub(super) pressure: Notify,
     root_time: Time,
 }
 
@@ -170,6 +171,7 @@ impl Vfs {
             changes: AtomicU64::new(0),
             touched: Notify::new(),
             space: Notify::new(),
+            pressure: Notify::new(),
             root_time,
         })
     }

@@ -14,6 +14,7 @@ use crate::ids::{Ino, Lsn};
 use crate::journal::Urgency;
 use crate::tree::record::{Body, ChunkAddr, GROUP, INLINE_MAX, Inode, Key, Place, Record, Space, SpoolRef};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Dirty chunks that one batch names at most.
@@ -41,7 +42,24 @@ struct Stored {
     ranges: Vec<(u32, u32)>,
     base: Option<ChunkAddr>,
     /// The chunk's plaintext, when the frame holds all of it.
-    whole: Option<Bytes>,
+    whole: Option<Whole>,
+}
+
+/// The plaintext of a chunk that was stored whole.
+enum Whole {
+    /// What is dirty, which becomes what is cached without being copied.
+    Dirty(Arc<Ranged>),
+    Merged(Bytes),
+}
+
+impl Whole {
+    /// The bytes, unless the chunk was written to meanwhile.
+    fn bytes(self) -> Option<Bytes> {
+        match self {
+            Self::Dirty(data) => Arc::into_inner(data).map(Ranged::into_start),
+            Self::Merged(bytes) => Some(bytes),
+        }
+    }
 }
 
 enum Plan {
@@ -115,7 +133,7 @@ impl Vfs {
             Outcome::Done(Ok(true)) => {
                 let mut cache = self.chunks.lock();
                 for chunk in stored {
-                    if let Some(whole) = chunk.whole {
+                    if let Some(whole) = chunk.whole.and_then(Whole::bytes) {
                         cache.insert(super::chunk_cache::ChunkKey::Spool(chunk.at), whole);
                     }
                 }
@@ -129,11 +147,19 @@ impl Vfs {
     /// Appends the data frame of a chunk.
     fn store(&self, chunk: Leaving) -> FsResult<Stored> {
         let Leaving { index, data, newest, below, mut known, base } = chunk;
-        known.overlay(&data);
-        let end = index.saturating_mul(super::content::CHUNK_U64).saturating_add(u64::from(known.end()));
-        let (ranges, bytes, base) = known.to_store(base);
+        // A chunk that lies over nothing, as all of a new file do, is stored from where it is.
+        let is_new = known.ranges().is_empty();
+        if !is_new {
+            known.overlay(&data);
+        }
+        let all = if is_new { &*data } else { &known };
+        let end = index.saturating_mul(super::content::CHUNK_U64).saturating_add(u64::from(all.end()));
+        let (ranges, bytes, base) = all.to_store(base);
         let at = self.journal.append_data(&bytes, Urgency::Reserve)?;
-        let whole = ranges.is_empty().then(|| Bytes::from(bytes));
+        let whole = ranges.is_empty().then(|| match bytes {
+            Cow::Borrowed(_) if is_new => Whole::Dirty(Arc::clone(&data)),
+            bytes => Whole::Merged(bytes.into_owned().into()),
+        });
         Ok(Stored { index, newest, below, end, at, ranges, base, whole })
     }
 

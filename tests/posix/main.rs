@@ -13,6 +13,7 @@ mod edges;
 mod harness;
 mod programs;
 mod suites;
+mod users;
 
 use harness::Machine;
 use std::path::PathBuf;

@@ -325,3 +325,26 @@ fn media_is_made_probed_and_seeked() {
     script(probe, &[("HERE", here.as_os_str())], LIMIT);
     machine.umount(&point);
 }
+
+/// The comparison that docs/performance.md is made with, on this drive alone and with one run: it must not rot.
+#[test]
+fn the_comparison_measures_every_figure() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/compare.py");
+    let mut command = std::process::Command::new("python3");
+    command.arg(script).args(["--walrusfs", env!("CARGO_BIN_EXE_walrusfs"), "--subjects", "walrusfs", "--runs", "1"]);
+    command
+        .args(["--groups", "small,tree,git,write,read", "--modes", "free,pinned"])
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    let output = crate::harness::run(command, LIMIT);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let rows = |mode: &str| {
+        let (_, table) = said.split_once(mode).unwrap();
+        let table = table.trim_start();
+        let (table, _) = table.split_once("\n\n").unwrap_or((table, ""));
+        table.lines().skip(2).map(|row| row.split('|').nth(3).unwrap().trim().to_owned()).collect::<Vec<_>>()
+    };
+    let (free, pinned) = (rows("### free"), rows("### pinned"));
+    assert_eq!((free.len(), pinned.len()), (20, 15), "{said}");
+    assert!(free.iter().chain(&pinned).all(|figure| figure.starts_with(|c: char| c.is_ascii_digit())), "{said}");
+}

@@ -226,13 +226,14 @@ fn attach(request: &MountRequest, drive: &OpenDrive, control: PathBuf) -> Result
     limits.timeout = options.timeout.unwrap_or(limits.timeout);
     limits.certify_fsync = options.durability == Durability::Network;
     limits.control = control;
+    limits.features = options.features;
     let spec = MountSpec {
         source: drive.source.clone(),
         read_only: drive.read_only,
         dev: options.dev,
         suid: options.suid,
         no_exec: options.no_exec,
-        allow_other: options.allow_other,
+        access: options.access,
     };
     // Looked at again: opening the drive took time.
     let mountpoint = Mountpoint::prepare(&request.mountpoint)?;
