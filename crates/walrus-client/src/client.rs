@@ -220,25 +220,34 @@ impl WalrusClient {
         epochs: u32,
         deletable: bool,
     ) -> ClientResult<(ObjectId, Blob)> {
-        let state = self.chain.state_within(Duration::from_secs(30)).await?;
         let params = BlobParams::new(metadata, deletable);
-        let encoded_size = state.encoded_size(params.size)?;
-        let wal = state.storage_cost(encoded_size, epochs)?.saturating_add(state.write_cost(params.size)?);
-        let request = Request { wal, ..Request::default() };
-        let Executed { effects, .. } = executor
-            .run(request, |tx| {
-                let storage = tx.reserve_space(encoded_size, epochs)?;
-                let blob = tx.register_blob(storage, &params)?;
-                let owner = tx.sender();
-                tx.transfer(vec![blob], owner)
-            })
-            .await?;
+        let result = self.try_register_blob(executor, &params, epochs).await;
+        let Executed { effects, .. } = match result {
+            // The executor has read the new price.
+            Err(ClientError::PriceChanged { .. }) => self.try_register_blob(executor, &params, epochs).await?,
+            result => result?,
+        };
         let id = effects
             .created("blob", "Blob")
             .map(|object| object.id)
             .next()
             .ok_or_else(|| ClientError::bad("registration", "no Blob object was created"))?;
         Ok((id, self.chain.object(&id).await?.decode::<Blob>()?))
+    }
+
+    async fn try_register_blob(&self, executor: &Executor, params: &BlobParams, epochs: u32) -> ClientResult<Executed> {
+        let state = self.chain.state_within(Duration::from_secs(30)).await?;
+        let encoded_size = state.encoded_size(params.size)?;
+        let wal = state.storage_cost(encoded_size, epochs)?.saturating_add(state.write_cost(params.size)?);
+        let request = Request { wal, ..Request::default() };
+        executor
+            .run(request, |tx| {
+                let storage = tx.reserve_space(encoded_size, epochs)?;
+                let blob = tx.register_blob(storage, params)?;
+                let owner = tx.sender();
+                tx.transfer(vec![blob], owner)
+            })
+            .await
     }
 
     /// A `Blob` object of the wallet that serves: same blob, same kind, long enough; certified ones first.

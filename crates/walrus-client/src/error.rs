@@ -56,6 +56,15 @@ pub enum ClientError {
         /// The wallet.
         address: ObjectId,
     },
+    /// What was asked for costs more than was allowed for it: prices moved since they were read, or a server invented them.
+    /// Nothing was signed.
+    #[error(
+        "it costs more than the {allowed} FROST that were allowed for it; nothing was paid: look at the price again"
+    )]
+    PriceChanged {
+        /// FROST.
+        allowed: u64,
+    },
     /// Too few nodes confirmed that they store a blob.
     #[error(
         "nodes with {weight} of {n_shards} shards confirmed blob {blob}, {needed} are needed ({detail}); the blob stays \
@@ -156,6 +165,7 @@ impl ClientError {
             self,
             Self::Unreachable { .. }
                 | Self::BadAnswer { .. }
+                | Self::PriceChanged { .. }
                 | Self::Confirmations { .. }
                 | Self::Slivers { .. }
                 | Self::OutcomeUnknown { .. }

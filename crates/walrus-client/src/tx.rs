@@ -56,12 +56,20 @@ impl BlobParams {
     }
 }
 
+/// The wallet's WAL in a transaction.
+struct Wal {
+    /// Everything else.
+    all: Argument,
+    /// What may be spent.
+    payment: Argument,
+}
+
 /// One transaction under construction.
 pub struct Tx {
     state: Arc<WalrusState>,
     sender: Address,
     objects: HashMap<ObjectId, ObjectInfo>,
-    wal: Option<Argument>,
+    wal: Option<Wal>,
     inputs: Vec<Input>,
     shared: HashMap<ObjectId, u16>,
     owned: HashMap<ObjectId, u16>,
@@ -228,21 +236,25 @@ impl Tx {
         Argument::Gas
     }
 
-    /// Makes the WAL coins of the wallet one and keeps it for [`Tx::wal`].
-    pub fn use_wal(&mut self, coins: &[ObjectReference]) -> ClientResult<()> {
+    /// Makes the WAL coins of the wallet one and puts `frost` FROST of it aside for [`Tx::wal`]: the contracts take what
+    /// things cost, and this is the most that they can take. What is left goes back when the transaction ends.
+    pub fn use_wal(&mut self, coins: &[ObjectReference], frost: u64) -> ClientResult<()> {
         let mut arguments =
             coins.iter().map(|coin| self.owned(coin.clone())).collect::<ClientResult<Vec<_>>>()?.into_iter();
-        self.wal = arguments.next();
+        let Some(all) = arguments.next() else { return Ok(()) };
         let rest: Vec<Argument> = arguments.collect();
-        match (self.wal, rest.is_empty()) {
-            (Some(first), false) => self.merge(first, rest),
-            _ => Ok(()),
+        if !rest.is_empty() {
+            self.merge(all, rest)?;
         }
+        let payment = nth(self.split(all, &[frost])?, 0);
+        self.wal = Some(Wal { all, payment });
+        Ok(())
     }
 
-    /// The wallet's WAL coin, as the payments of the Walrus calls take it (`&mut Coin<WAL>`).
+    /// The WAL that may be spent, as the payments of the Walrus calls take it (`&mut Coin<WAL>`).
     pub fn wal(&self) -> ClientResult<Argument> {
-        self.wal.ok_or_else(|| ClientError::Invalid("the transaction did not ask for WAL".to_owned()))
+        let wal = self.wal.as_ref().map(|wal| wal.payment);
+        wal.ok_or_else(|| ClientError::Invalid("the transaction did not ask for WAL".to_owned()))
     }
 
     // ----- Walrus -----
@@ -403,7 +415,10 @@ impl Tx {
     }
 
     /// The whole transaction.
-    pub fn finish(self, gas: GasPayment, expiration: TransactionExpiration) -> ClientResult<Transaction> {
+    pub fn finish(mut self, gas: GasPayment, expiration: TransactionExpiration) -> ClientResult<Transaction> {
+        if let Some(Wal { all, payment }) = self.wal.take() {
+            self.merge(all, vec![payment])?;
+        }
         let transaction = Transaction {
             kind: TransactionKind::ProgrammableTransaction(ProgrammableTransaction {
                 inputs: self.inputs,

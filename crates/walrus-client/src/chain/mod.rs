@@ -159,6 +159,12 @@ impl Effects {
         }
     }
 
+    /// The package that it published.
+    pub fn published(&self) -> Option<ObjectId> {
+        let package = |object: &&ChangedObject| object.created && object.object_type.as_deref() == Some("package");
+        self.changed.iter().find(package).map(|object| object.id)
+    }
+
     /// The objects it made of type `module::name` (any package).
     pub fn created<'a>(&'a self, module: &'a str, name: &'a str) -> impl Iterator<Item = &'a ChangedObject> + 'a {
         self.changed.iter().filter(move |object| {

@@ -11,7 +11,8 @@
 //! given as gas, which merges them) and one WAL coin (merged inside the transaction). The folder's lock is held for one
 //! operation at a time, not for the executor's life: several processes of a machine (a mount, a command) take turns.
 //!
-//! Promises: no transaction is paid twice; no intent is lost; nothing is signed that was not built here.
+//! Promises: no transaction is paid twice; no intent is lost; nothing is signed that was not built here; no transaction
+//! can spend more WAL than its request allows, nor more gas than the configuration.
 //! Assumes that nobody else uses the wallet; if somebody does, transactions fail, and nothing else.
 //! Must never: believe "not found". It proves nothing.
 
@@ -22,6 +23,7 @@ use crate::error::{ClientError, ClientResult};
 use crate::retry::{Backoff, RetryPolicy};
 use crate::tx::Tx;
 use crate::wallet::Wallet;
+use crate::wire::abort::balance::NOT_ENOUGH;
 use crate::wire::chain::ObjectId;
 use record::{Record, Settled, Store};
 use std::collections::HashMap;
@@ -58,7 +60,7 @@ pub struct Request {
     pub intent: Vec<u8>,
     /// Objects that the builder wants to name: they are read fresh.
     pub objects: Vec<ObjectId>,
-    /// FROST that the transaction spends at most; 0: it does not touch WAL.
+    /// FROST that the transaction can spend at most, whatever the chain says things cost; 0: it does not touch WAL.
     pub wal: u64,
     /// MIST that the transaction takes from the gas coin beside gas.
     pub sui: u64,
@@ -195,7 +197,7 @@ impl Executor {
     ///
     /// # Errors
     /// Before anything is signed: [`ClientError::Abort`], [`ClientError::Execution`] (as simulated),
-    /// [`ClientError::Unfunded`], [`ClientError::Unreachable`]. After: `Abort` or `Execution` (executed and failed, gas is
+    /// [`ClientError::Unfunded`], [`ClientError::PriceChanged`], [`ClientError::Unreachable`]. After: `Abort` or `Execution` (executed and failed, gas is
     /// spent), [`ClientError::Dropped`], [`ClientError::OutcomeUnknown`].
     pub async fn run<F>(&self, request: Request, build: F) -> ClientResult<Executed>
     where
@@ -222,6 +224,22 @@ impl Executor {
             inner.store.forget(ticket)?;
         }
         result
+    }
+
+    /// A complete transaction that is neither simulated, signed nor sent: for somebody who signs elsewhere. Its coins are those of
+    /// now: it is no good any more once this wallet has done something else.
+    ///
+    /// # Errors
+    /// [`ClientError::OutcomeUnknown`], [`ClientError::Unfunded`], [`ClientError::Unreachable`].
+    pub async fn unsigned<F>(&self, request: Request, budget: u64, build: F) -> ClientResult<Transaction>
+    where
+        F: Fn(&mut Tx) -> ClientResult<()> + Send + Sync,
+    {
+        let mut inner = self.enter().await?;
+        self.settle_pending(&mut inner).await?;
+        let mut transaction = self.assemble(&inner, &request, &build, self.chain.state().await?).await?;
+        transaction.gas_payment.budget = transaction.gas_payment.budget.min(budget);
+        Ok(transaction)
     }
 
     /// MIST and FROST of the wallet.
@@ -260,6 +278,11 @@ impl Executor {
                     upgraded = true;
                     state = self.chain.refresh().await?;
                     continue;
+                }
+                // The wallet has what was asked for, so more was wanted than that.
+                Some(Failure::Abort(abort)) if request.wal > 0 && abort.is("balance", NOT_ENOUGH) => {
+                    self.chain.refresh().await?;
+                    return Err(ClientError::PriceChanged { allowed: request.wal });
                 }
                 _ => effects.check()?,
             }
@@ -307,7 +330,7 @@ impl Executor {
         }
         let mut tx = Tx::new(state, sender, objects);
         let wal: Vec<_> = wal.iter().take(MAX_COINS).map(|(coin, _)| coin.reference()).collect();
-        tx.use_wal(&wal)?;
+        tx.use_wal(&wal, request.wal)?;
         build(&mut tx)?;
 
         let gas: Vec<_> = sui.iter().take(MAX_COINS).collect();

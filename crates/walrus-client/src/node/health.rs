@@ -21,6 +21,8 @@ const SAMPLES: usize = 128;
 /// slowness for the network's.
 const MIN_HEDGE: Duration = Duration::from_millis(200);
 const MAX_HEDGE: Duration = Duration::from_millis(1500);
+/// Bytes per second below which a node that is sending counts as late.
+const SLOW_RATE: f64 = 8.0 * 1024.0 * 1024.0;
 const FIRST_HEDGE: Duration = Duration::from_millis(400);
 
 /// Health of all nodes.
@@ -91,7 +93,14 @@ impl Health {
         self.nodes.lock().get(node).and_then(|state| state.avoid_until).is_some_and(|until| until > Instant::now())
     }
 
-    /// How long to wait for an answer before asking others as well: twice the 90th percentile of what was seen.
+    /// How long to wait for an answer of `bytes` before asking others as well: [`Health::hedge_after`], and the time that so many
+    /// bytes take to come.
+    pub fn hedge_after_bytes(&self, bytes: usize) -> Duration {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.hedge_after() + Duration::from_secs_f64(f64::from(bytes) / SLOW_RATE)
+    }
+
+    /// How long to wait for a short answer before asking others as well: twice the 90th percentile of what was seen.
     pub fn hedge_after(&self) -> Duration {
         let latencies = self.latencies.lock();
         if latencies.len() < 8 {
@@ -175,5 +184,10 @@ mod tests {
             health.succeeded(&node, Duration::from_secs(60));
         }
         assert_eq!(health.hedge_after(), MAX_HEDGE);
+        assert_eq!(
+            health.hedge_after_bytes(16 << 20),
+            MAX_HEDGE + Duration::from_secs(2),
+            "large answers take their time"
+        );
     }
 }

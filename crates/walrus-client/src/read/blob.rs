@@ -2,7 +2,7 @@
 
 use super::recover::{decode, too_few};
 use super::{BlobRef, Check, Consistency, Reader, committees};
-use crate::chain::Committee;
+use crate::chain::{Committee, WalrusState};
 use crate::error::{ClientError, ClientResult};
 use crate::node::NodeError;
 use bytes::Bytes;
@@ -10,6 +10,9 @@ use futures::stream::{self, FuturesUnordered, StreamExt, TryStreamExt};
 use redstuff::{Axis, BlobId, Encoder, Primary, SliverIndex, VerifiedMetadata};
 use std::ops::Range;
 use std::sync::Arc;
+
+/// Ranges of more rows are read as one, so that many missing rows need not be rebuilt one by one.
+const FEW_ROWS: usize = 4;
 
 impl Reader {
     /// Bytes `range` of a blob, every sliver verified. Costs the rows that the range touches.
@@ -29,6 +32,18 @@ impl Reader {
             .collect();
         let parallel = self.parallel_rows(&metadata);
         let blob = BlobRef::new(*id, size);
+        if spans.len() > FEW_ROWS {
+            let rows = spans.iter().map(|span| span.sliver.get()).collect();
+            let found = self.rows(blob, &metadata, rows).await?;
+            let mut parts = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or_default());
+            for span in spans {
+                let row = found.get(&span.sliver.get()).and_then(|row| row.get(span.in_sliver));
+                parts.extend_from_slice(
+                    row.ok_or_else(|| ClientError::bad(format!("blob {id}"), "a sliver is too short"))?,
+                );
+            }
+            return Ok(Bytes::from(parts));
+        }
         let parts: Vec<Bytes> = stream::iter(spans)
             .map(|span| async move {
                 let row = self.systematic_sliver(blob, span.sliver.get(), Check::Verify).await?;
@@ -52,17 +67,10 @@ impl Reader {
     pub async fn read_blob(&self, id: &BlobId, consistency: Consistency) -> ClientResult<Bytes> {
         let metadata = self.metadata(id, None).await?;
         let state = self.chain.state().await?;
-        let mut result = Err(ClientError::NotFound { what: format!("blob {id}") });
-        for committee in committees(&state, None) {
-            result = self.collect_primaries(&committee, &metadata, None).await;
-            if result.is_ok() {
-                break;
-            }
-        }
-        let slivers = match result {
+        let slivers = match self.collect_from_any(&state, &metadata).await {
             Ok(slivers) => slivers,
             Err(error) => match self.newer(&state).await {
-                Some(state) => self.collect_primaries(&state.committee, &metadata, None).await?,
+                Some(state) => self.collect_from_any(&state, &metadata).await?,
                 None => return Err(error),
             },
         };
@@ -71,33 +79,51 @@ impl Reader {
             .map_err(|error| ClientError::unreachable("decoding", error))?
     }
 
-    fn parallel_rows(&self, metadata: &VerifiedMetadata) -> usize {
+    /// Enough slivers from one of the committees that may have them.
+    async fn collect_from_any(
+        &self,
+        state: &WalrusState,
+        metadata: &Arc<VerifiedMetadata>,
+    ) -> ClientResult<Vec<(u16, Bytes)>> {
+        let mut result = Err(ClientError::NotFound { what: format!("blob {}", metadata.blob_id()) });
+        for committee in committees(state, None) {
+            result = self.collect_primaries(&committee, metadata, None, Vec::new()).await;
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+
+    pub(super) fn parallel_rows(&self, metadata: &VerifiedMetadata) -> usize {
         (self.config.in_flight_bytes / metadata.sliver_length(Axis::Primary).max(1)).clamp(2, 64)
     }
 
-    /// Enough verified primary slivers to decode, systematic ones first; without `except`.
+    /// Enough verified primary slivers to decode, those of `known` and then systematic ones first; without `except`.
     pub(super) async fn collect_primaries(
         &self,
         committee: &Committee,
         metadata: &Arc<VerifiedMetadata>,
         except: Option<SliverIndex<Primary>>,
+        known: Vec<(u16, Bytes)>,
     ) -> ClientResult<Vec<(u16, Bytes)>> {
         let params = committee.params();
         let need = usize::from(params.slivers_to_decode(Axis::Primary));
         let health = self.nodes.health();
         let mut candidates: Vec<SliverIndex<Primary>> =
             params.slivers::<Primary>().filter(|index| Some(*index) != except).collect();
+        candidates.retain(|index| known.iter().all(|(known, _)| *known != index.get()));
         candidates.sort_by_key(|index| {
             let holder = committee.holder(index.pair(params), metadata.blob_id());
             (holder.is_none_or(|node| health.is_avoided(&node.id)), index.get())
         });
         let mut candidates = candidates.into_iter();
         let mut under_way = FuturesUnordered::new();
-        let mut found: Vec<(u16, Bytes)> = Vec::with_capacity(need);
+        let mut found = known;
         let mut failures = Vec::new();
         // Beyond what is still needed, only as many requests run as there are ones that are late.
         let parallel = self.parallel_rows(metadata);
-        let (mut late, hedge) = (0, health.hedge_after());
+        let (mut late, hedge) = (0, health.hedge_after_bytes(metadata.sliver_length(Axis::Primary)));
         while found.len() < need {
             while under_way.len() < parallel.min(need - found.len()) + late
                 && let Some(index) = candidates.next()

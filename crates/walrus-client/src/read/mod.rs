@@ -3,7 +3,8 @@
 //! Mechanism: a range lies in a few systematic primary slivers, each on one node: one request when all is well. If the
 //! node fails, or is slower than twice the 90th percentile, the same row is rebuilt from the others at the same time:
 //! from recovery symbols with proofs, or, if too few of those can be had, from any primary slivers. Whatever entered a
-//! rebuild was verified. With [`Check::Trust`] a row that came straight from its node was not: the caller must have
+//! rebuild was verified. When so many rows of a range are missing that their symbols would be more than what the blob lacks to
+//! be decoded, the blob is decoded once. With [`Check::Trust`] a row that came straight from its node was not: the caller must have
 //! another way to tell (a tag), and asks again with [`Check::Verify`] when it fails.
 //!
 //! Promises: any f shards dead, black-holed, slow or lying cost time only. No verified byte is ever wrong. Dropping a
@@ -13,6 +14,7 @@ mod blob;
 mod metadata;
 mod quilt;
 mod recover;
+mod rows;
 
 use crate::chain::{Chain, Committee, Node, WalrusState};
 use crate::error::{ClientError, ClientResult};
@@ -141,8 +143,9 @@ impl Reader {
                 Err(error) => self.direct(params, &holders, blob, target, Check::Verify).await.map_err(|_| error),
             };
         }
+        let length = params.sliver_length(Axis::Primary, blob.size).unwrap_or_default();
         let direct = pin!(self.direct(params, &holders, blob, target, check));
-        let late = pin!(tokio::time::sleep(self.nodes.health().hedge_after()));
+        let late = pin!(tokio::time::sleep(self.nodes.health().hedge_after_bytes(length)));
         let direct = match select(direct, late).await {
             Either::Left((Ok(found), _)) => return Ok(found),
             Either::Left((Err(error), _)) => {

@@ -130,7 +130,7 @@ impl Reader {
         metadata: &Arc<VerifiedMetadata>,
         target: SliverIndex<Primary>,
     ) -> ClientResult<Bytes> {
-        let slivers = self.collect_primaries(committee, metadata, Some(target)).await?;
+        let slivers = self.collect_primaries(committee, metadata, Some(target), Vec::new()).await?;
         let metadata = metadata.clone();
         tokio::task::spawn_blocking(move || {
             let blob = decode(&metadata, &slivers, Consistency::Skip)?;

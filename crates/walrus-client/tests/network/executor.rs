@@ -225,7 +225,7 @@ async fn walrus_calls_name_shared_objects_with_the_mutability_of_the_contract() 
     let mutability = |build: &dyn Fn(&mut Tx)| {
         let mut tx = Tx::new(state.clone(), bench.wallet.address(), Vec::new());
         let coin = bench.net.chain.state.lock().unwrap().objects[&id("0xc002")].reference();
-        tx.use_wal(&[coin]).unwrap();
+        tx.use_wal(&[coin], 100).unwrap();
         build(&mut tx);
         let gas = sui_sdk_types::GasPayment { objects: vec![], owner: bench.wallet.address(), price: 1, budget: 1 };
         let done = tx.finish(gas, sui_sdk_types::TransactionExpiration::None).unwrap();

@@ -144,6 +144,37 @@ async fn a_missing_sliver_is_recovered_from_symbols_not_by_fetching_the_blob() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_that_misses_many_rows_decodes_the_blob_once() {
+    let net = Net::new(10, 100);
+    let (blob, data) = net.planted(100_000);
+    let rows = usize::from(net.nodes.params.rows());
+    net.nodes.set_faults([0, 1, 2], Fault::Dead);
+    assert_eq!(net.client.read_range(&blob, 100..99_900).await.unwrap(), data[100..99_900]);
+    assert_eq!(net.nodes.count("recoverySymbols"), 0);
+    // Every row, and one more sliver for each that its node did not give.
+    let asked = net.nodes.count("/primary");
+    assert!((rows..=rows + 30 + 4).contains(&asked), "{asked} slivers were asked for");
+    // Who is known to be dead is not asked again.
+    net.nodes.forget_requests();
+    assert_eq!(net.client.read_range(&blob, 0..100_000).await.unwrap(), data);
+    assert_eq!(net.nodes.count("/primary"), rows);
+    // One missing row is not worth the blob.
+    net.nodes.set_faults([], Fault::Dead);
+    let state = net.client.state().await.unwrap();
+    let holder = state.committee.holder(redstuff::PairIndex::new(7), &blob).unwrap().index;
+    let stranger = Net { client: net.stranger(), ..net };
+    stranger.nodes.wipe(usize::from(holder));
+    stranger.nodes.forget_requests();
+    let length = stranger.nodes.params.sliver_length(Axis::Primary, 100_000).unwrap() as u64;
+    let few = 5 * length..12 * length;
+    let read = stranger.client.read_range(&blob, few.clone()).await.unwrap();
+    assert_eq!(read, data[few.start as usize..few.end as usize]);
+    assert!(stranger.nodes.count("recoverySymbols") > 0);
+    let asked = stranger.nodes.count("/primary");
+    assert!((8..=14).contains(&asked), "seven rows, and the missing ones asked for twice: {asked}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beyond_f_the_error_says_how_much_is_missing_and_the_blob_comes_back() {
     let mut config = quick();
     config.upload.policy.total = Duration::from_secs(2);

@@ -9,6 +9,7 @@
 
 mod executor;
 mod faults;
+mod limits;
 mod quilts;
 mod state;
 mod support;

@@ -88,6 +88,32 @@ pub struct MemoryNodes {
     pub registered: Mutex<HashSet<BlobId>>,
     pub requests: Mutex<Vec<(ObjectId, Method, String)>>,
     pub lies_told: AtomicUsize,
+    /// Requests under way now, and the most at once, of each node; all nodes together are under the zero address.
+    pub under_way: Mutex<HashMap<ObjectId, (usize, usize)>>,
+}
+
+/// A request under way, counted until it is answered or dropped.
+struct UnderWay<'a>(&'a MemoryNodes, ObjectId);
+
+impl<'a> UnderWay<'a> {
+    fn new(nodes: &'a MemoryNodes, node: ObjectId) -> Self {
+        let mut counts = nodes.under_way.lock().unwrap();
+        for id in [node, ObjectId::ZERO] {
+            let (now, most) = counts.entry(id).or_default();
+            *now += 1;
+            *most = (*most).max(*now);
+        }
+        Self(nodes, node)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut counts = self.0.under_way.lock().unwrap();
+        for id in [self.1, ObjectId::ZERO] {
+            counts.entry(id).or_default().0 -= 1;
+        }
+    }
 }
 
 impl MemoryNodes {
@@ -100,6 +126,7 @@ impl MemoryNodes {
             registered: Mutex::default(),
             requests: Mutex::default(),
             lies_told: AtomicUsize::new(0),
+            under_way: Mutex::default(),
         }
     }
 
@@ -285,6 +312,7 @@ fn refuse(status: StatusCode, reason: &str) -> NodeAnswer {
 impl NodeTransport for MemoryNodes {
     fn send<'a>(&'a self, node: &'a Node, request: NodeRequest) -> BoxFuture<'a, Result<NodeAnswer, String>> {
         async move {
+            let _under_way = UnderWay::new(self, node.id);
             self.requests.lock().unwrap().push((node.id, request.method, request.path.clone()));
             let fault = self.faults.lock().unwrap().get(&node.id).copied();
             let epoch = self.epoch.load(Ordering::Relaxed) as u32;
@@ -728,6 +756,11 @@ impl Net {
         let nodes = Arc::new(MemoryNodes::new(n_shards));
         let client = WalrusClient::with_transports(network(), config, chain.clone(), nodes.clone());
         Self { nodes, chain, client, assignment }
+    }
+
+    /// A client of the same network that knows nothing yet.
+    pub fn stranger(&self) -> WalrusClient {
+        WalrusClient::with_transports(network(), quick(), self.chain.clone(), self.nodes.clone())
     }
 
     /// A blob of `size` bytes that all nodes hold.
