@@ -111,6 +111,8 @@ fn status_says_what_scripts_rely_on() {
         (&["hang"], "hang"),
         (&["corrupt"], "corrupt"),
         (&["lie"], "lie"),
+        (&["lie", "epoch"], "lie"),
+        (&["garbage"], "garbage"),
         (&["error", "503"], "error"),
         (&["honest"], "running"),
     ] {
@@ -118,6 +120,7 @@ fn status_says_what_scripts_rely_on() {
         assert_eq!(home.status()["nodes"][2]["state"], state);
     }
     assert!(!home.run(&["node", "4", "lie"]).status.success());
+    assert_eq!(home.run(&["node", "2", "lie", "badly"]).status.code(), Some(1));
     assert_eq!(home.run(&["node", "1", "error", "200"]).status.code(), Some(1));
     assert_eq!(home.ok(&["epoch", "advance"]).trim(), "2");
     assert_eq!(home.status()["epoch"], 2);

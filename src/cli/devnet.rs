@@ -13,7 +13,7 @@ use std::time::Duration;
 use walrus_client::network::NetworkConfig;
 use walrus_devnet::control::{self, ControlError, Request};
 use walrus_devnet::launch::{self, Launcher};
-use walrus_devnet::{DevnetError, Fault, NetworkStatus, Options};
+use walrus_devnet::{DevnetError, Fault, Lie, NetworkStatus, Options};
 
 /// How long a network may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -107,7 +107,13 @@ pub enum NodeAction {
     /// Damage what is on the node's disk, once
     Corrupt,
     /// Answer with wrong bytes of the right length
-    Lie,
+    Lie {
+        /// What about: everything, bytes, metadata, confirmations or epoch
+        #[arg(value_name = "WHAT", default_value_t = Lie::Everything)]
+        about: Lie,
+    },
+    /// Answer every request with bytes that are no answer
+    Garbage,
     /// Answer every request with this HTTP status
     Error {
         /// 400 to 599
@@ -147,7 +153,8 @@ pub fn run(args: DevnetArgs, home: &Home) -> Result<(), Failure> {
                 NodeAction::Slow { ms } => Fault::Slow(Duration::from_millis(ms)),
                 NodeAction::Hang => Fault::Hang,
                 NodeAction::Corrupt => Fault::Corrupt,
-                NodeAction::Lie => Fault::Lie,
+                NodeAction::Lie { about } => Fault::Lie(about),
+                NodeAction::Garbage => Fault::Garbage,
                 NodeAction::Error { code } => Fault::Error(code),
                 NodeAction::Honest => Fault::Honest,
             };

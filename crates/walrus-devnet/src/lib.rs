@@ -10,5 +10,5 @@ pub mod launch;
 pub mod network;
 pub mod node;
 
-pub use fault::{Fault, FaultCounts};
+pub use fault::{Fault, FaultCounts, Lie};
 pub use network::{Devnet, DevnetError, NetworkStatus, NodeStatus, Options};

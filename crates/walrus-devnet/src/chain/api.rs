@@ -29,6 +29,7 @@ use super::store::{ObjectSource, Snapshot, Store, StoreError, StoredTransaction}
 
 const STORE_FILE: &str = "chain.redb";
 const RULES_KEY: &str = "rules";
+const SLASHING_KEY: &str = "slashing";
 
 /// A running chain. Cheap to clone; the executor ends when the last clone is dropped.
 #[derive(Clone)]
@@ -257,8 +258,25 @@ impl Chain {
         }
         batch.put_checkpoint(&checkpoint)?;
         batch.set_meta(RULES_KEY, &(founding.package_ids, founding.ids.clone()))?;
+        batch.set_meta(SLASHING_KEY, &founding.slashing)?;
         batch.commit()?;
         Ok((founding.package_ids, founding.ids))
+    }
+
+    /// The shared `slashing::SlashingManager`; chains that were founded without one have none.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn slashing_manager(&self) -> Result<Option<Address>, ChainError> {
+        Ok(self.snapshot()?.meta(SLASHING_KEY)?)
+    }
+
+    /// Puts an object into the store behind the contracts' back.
+    #[cfg(test)]
+    pub(super) fn replace_object(&self, object: &sui_sdk_types::Object) {
+        let batch = self.inner.store.batch().unwrap();
+        batch.put_object(object).unwrap();
+        batch.commit().unwrap();
     }
 
     /// Whether `dir` holds a chain already.

@@ -14,8 +14,8 @@ use walrus_client::wire::chain::{
     ActiveSet, ActiveSetEntry, Authorized, BlsCommittee, BlsCommitteeMember, Clock, Coin, Committee, Element,
     EpochState, EventBlobCertificationState, Exchange, ExchangeRate, ExtendedField, FutureAccounting,
     FutureAccountingRingBuffer, NodeMetadata, ObjectId, PendingValues, PoolExchangeRate, PoolState, ProtectedTreasury,
-    StakedWal, StakedWalState, Staking, StakingInnerV1, StakingPool, StorageNodeCap, StorageNodeInfo, System,
-    SystemStateInnerV1, Table, TreasuryCap, U256, VecMap, VotingParams,
+    SlashingManager, StakedWal, StakedWalState, Staking, StakingInnerV1, StakingPool, StorageNodeCap, StorageNodeInfo,
+    System, SystemStateInnerV1, Table, TreasuryCap, U256, VecMap, VotingParams,
 };
 use walrus_client::wire::message::proof_of_possession_message;
 
@@ -28,8 +28,8 @@ use super::store::{ObjectSource, StoreError};
 
 /// All WAL that there is, FROST.
 const TOTAL_WAL: u64 = 5_000_000_000_000_000_000;
-/// What each shard's weight is staked with, FROST.
-const STAKE_PER_SHARD: u64 = 100_000_000_000_000;
+/// What each shard's weight is staked with, FROST: so little that what the faucet gives moves shards.
+const STAKE_PER_SHARD: u64 = 100_000_000_000;
 /// What the faucet starts with, MIST.
 const FAUCET_MIST: u64 = 10_000_000_000_000_000_000;
 
@@ -38,6 +38,8 @@ pub(crate) struct Founding {
     pub(crate) digest: Digest,
     pub(crate) package_ids: PackageIds,
     pub(crate) ids: FoundingIds,
+    /// The shared `slashing::SlashingManager`.
+    pub(crate) slashing: Address,
     pub(crate) objects: Vec<Object>,
 }
 
@@ -135,6 +137,7 @@ pub(crate) fn found(config: &GenesisConfig, seed: [u8; 32], now_ms: u64) -> Resu
     let packages = moves::packages(package_ids).map_err(ChainError::Genesis)?;
     let mut session = Session::new(&Nothing, &packages, digest, Address::ZERO, true);
     let ids = Founder { config, session: &mut session, now_ms }.found(digest).map_err(failed)?;
+    let slashing = Founder { config, session: &mut session, now_ms }.slashing().map_err(failed)?;
     let mut objects = package_objects(&packages, digest);
     for slot in session.finish().slots.into_values() {
         let Some(live) = slot.now else { continue };
@@ -147,7 +150,7 @@ pub(crate) fn found(config: &GenesisConfig, seed: [u8; 32], now_ms: u64) -> Resu
             .ok_or_else(|| ChainError::Genesis("object without id".into()))?;
         objects.push(Object::new(ObjectData::Struct(data), owner, digest, 0));
     }
-    Ok(Founding { digest, package_ids, ids, objects })
+    Ok(Founding { digest, package_ids, ids, slashing, objects })
 }
 
 /// Package objects, with type origins and without bytecode: the functions are native.
@@ -253,6 +256,12 @@ impl Founder<'_, '_> {
         let coin = Coin { id: self.session.new_id(), balance: rest };
         self.give(Address::ZERO, StructTag::coin(wal), &coin)?;
         Ok(treasury.id)
+    }
+
+    fn slashing(&mut self) -> Result<Address, Failure> {
+        let manager = SlashingManager { id: self.session.new_id(), slashing_candidates: self.table(0) };
+        let tag = self.session.walrus("slashing", "SlashingManager");
+        self.share(tag, &manager)
     }
 
     fn exchange(&mut self) -> Result<Address, Failure> {

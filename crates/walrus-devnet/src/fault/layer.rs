@@ -11,11 +11,14 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use walrus_client::wire::node::{self, ErrorEnvelope};
 
-use super::lies::Answer;
-use super::{Fault, FaultState};
+use super::lies::{Answer, backdate};
+use super::{Fault, FaultState, Lie};
 
 /// Larger answers pass unfalsified: none that a node gives is.
 const LARGEST: usize = 128 << 20;
+
+/// Neither JSON nor BCS of anything that a node answers.
+const GARBAGE: &[u8] = b"\xff\xfe\x00<html><body>It works!</body></html>\xff\xff\xff\xff";
 
 /// Puts the layer around `routes`.
 pub(crate) fn wrap(routes: Router, state: Arc<FaultState>) -> Router {
@@ -23,6 +26,7 @@ pub(crate) fn wrap(routes: Router, state: Arc<FaultState>) -> Router {
 }
 
 async fn misbehave(State(state): State<Arc<FaultState>>, request: Request, next: Next) -> Response {
+    state.requests.fetch_add(1, Ordering::Relaxed);
     match state.fault() {
         Fault::Slow(delay) => {
             state.requests_delayed.fetch_add(1, Ordering::Relaxed);
@@ -33,26 +37,34 @@ async fn misbehave(State(state): State<Arc<FaultState>>, request: Request, next:
             state.errors_served.fetch_add(1, Ordering::Relaxed);
             failure(code)
         }
-        Fault::Lie => {
+        Fault::Lie(lie) => {
             let answer = (request.method() == Method::GET).then(|| Answer::to(request.uri().path())).flatten();
             let response = next.run(request).await;
-            match answer {
-                Some(answer) if response.status() == StatusCode::OK => falsify(&state, answer, response).await,
+            match answer.filter(|answer| answer.is_about(lie)) {
+                Some(answer) if response.status() == StatusCode::OK => falsify(&state, lie, answer, response).await,
                 _ => response,
             }
+        }
+        Fault::Garbage => {
+            state.lies_served.fetch_add(1, Ordering::Relaxed);
+            (StatusCode::OK, GARBAGE).into_response()
         }
         // These are around connections and files, not around requests.
         Fault::Honest | Fault::Stopped | Fault::Hang | Fault::Corrupt => next.run(request).await,
     }
 }
 
-async fn falsify(state: &FaultState, answer: Answer, response: Response) -> Response {
+async fn falsify(state: &FaultState, lie: Lie, answer: Answer, response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let Ok(honest) = axum::body::to_bytes(body, LARGEST).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let mut bytes = honest.to_vec();
-    if answer.falsify(&mut bytes) {
+    let falsified = match lie {
+        Lie::Epoch => backdate(&mut bytes, &*state.signer),
+        _ => answer.falsify(&mut bytes),
+    };
+    if falsified {
         state.lies_served.fetch_add(1, Ordering::Relaxed);
     }
     parts.headers.remove(axum::http::header::CONTENT_LENGTH);

@@ -4,6 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use walrus_client::wire::node::{ConfirmationBody, SignedMessage, SuccessEnvelope};
 
+use super::Lie;
+
 /// An answer that can be falsified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -25,6 +27,16 @@ impl Answer {
             ["v1", "blobs", _, "decodingSymbols"] => Some(Self::DecodingSymbols),
             ["v1", "blobs", _, "confirmation", ..] => Some(Self::Confirmation),
             _ => None,
+        }
+    }
+
+    /// Whether a node with this habit falsifies it.
+    pub(super) fn is_about(self, lie: Lie) -> bool {
+        match lie {
+            Lie::Everything => true,
+            Lie::Bytes => matches!(self, Self::Sliver | Self::RecoverySymbols | Self::DecodingSymbols),
+            Lie::Metadata => self == Self::Metadata,
+            Lie::Confirmations | Lie::Epoch => self == Self::Confirmation,
         }
     }
 
@@ -103,6 +115,28 @@ fn confirmation(bytes: &mut Vec<u8>) -> Option<bool> {
     *signed = SignedMessage { serialized_message: STANDARD.encode(message), signature: STANDARD.encode(signature) };
     *bytes = serde_json::to_vec(&envelope).ok()?;
     Some(true)
+}
+
+/// The same confirmation for the epoch before (the one after, where there is none), with a signature that holds.
+pub(super) fn backdate(bytes: &mut Vec<u8>, signer: &dyn Fn(&[u8]) -> [u8; 96]) -> bool {
+    let signed_anew = || {
+        let mut envelope: SuccessEnvelope<ConfirmationBody> = serde_json::from_slice(bytes).ok()?;
+        let ConfirmationBody::Signed(signed) = &mut envelope.success.data;
+        let (mut message, _) = signed.decode()?;
+        let epoch: &mut [u8] = message.get_mut(3..7)?;
+        let before = u32::from_le_bytes((&*epoch).try_into().ok()?).checked_sub(1).unwrap_or(1);
+        epoch.copy_from_slice(&before.to_le_bytes());
+        let signature = STANDARD.encode(signer(&message));
+        *signed = SignedMessage { serialized_message: STANDARD.encode(message), signature };
+        serde_json::to_vec(&envelope).ok()
+    };
+    match signed_anew() {
+        Some(falsified) => {
+            *bytes = falsified;
+            true
+        }
+        None => false,
+    }
 }
 
 /// A place in an answer.
@@ -206,5 +240,25 @@ mod tests {
             let ConfirmationBody::Signed(signed) = lie.success.data;
             assert_ne!(signed.decode().unwrap(), (message, true_signature));
         }
+    }
+
+    #[test]
+    fn a_backdated_confirmation_is_signed_for_the_epoch_before() {
+        use walrus_client::wire::bls::{BlsSecretKey, BlsSignature};
+        use walrus_client::wire::message::{Persistence, StorageConfirmation};
+        let key = BlsSecretKey::from_seed(&[5; 32]).unwrap();
+        let signer = |message: &[u8]| key.sign(message).to_bytes();
+        for (epoch, before) in [(7, 6), (1, 0), (0, 1)] {
+            let message = |epoch| StorageConfirmation::new(epoch, [9; 32], Persistence::Permanent).to_bytes();
+            let signed = SignedMessage::new(&message(epoch), &key.sign(&message(epoch)));
+            let mut json = serde_json::to_vec(&SuccessEnvelope::new(200, ConfirmationBody::Signed(signed))).unwrap();
+            assert!(backdate(&mut json, &signer));
+            let lie: SuccessEnvelope<ConfirmationBody> = serde_json::from_slice(&json).unwrap();
+            let ConfirmationBody::Signed(signed) = lie.success.data;
+            let (found, signature) = signed.decode().unwrap();
+            assert_eq!(found, message(before));
+            key.public_key().verify(&found, &BlsSignature::from_bytes(&signature).unwrap()).unwrap();
+        }
+        assert!(!backdate(&mut b"{}".to_vec(), &signer));
     }
 }

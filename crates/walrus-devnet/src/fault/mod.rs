@@ -36,10 +36,55 @@ pub enum Fault {
     Slow(Duration),
     /// Some bytes of what the node has on disk were flipped, once.
     Corrupt,
-    /// Wrong bytes of the right length in slivers, symbols, metadata and confirmations.
-    Lie,
+    /// Wrong bytes of the right length in what the node is asked for.
+    Lie(Lie),
+    /// Every request is answered with status 200 and bytes that are no answer to anything.
+    Garbage,
     /// Every request is answered with this HTTP status, 400 to 599.
     Error(u16),
+}
+
+/// What a lying node lies about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lie {
+    /// Slivers, symbols, metadata and confirmations.
+    #[default]
+    Everything,
+    /// Slivers and symbols.
+    Bytes,
+    /// The hashes in metadata.
+    Metadata,
+    /// Confirmations: by turns a forged signature and a statement about another blob.
+    Confirmations,
+    /// The epoch: its confirmations are signed well, for the epoch before.
+    Epoch,
+}
+
+impl Lie {
+    /// All of them, with the words for them in commands.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Everything, "everything"),
+        (Self::Bytes, "bytes"),
+        (Self::Metadata, "metadata"),
+        (Self::Confirmations, "confirmations"),
+        (Self::Epoch, "epoch"),
+    ];
+}
+
+impl fmt::Display for Lie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Self::ALL.iter().find(|(lie, _)| lie == self).map_or(Ok(()), |(_, word)| f.write_str(word))
+    }
+}
+
+impl FromStr for Lie {
+    type Err = ParseFaultError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|(_, word)| *word == text).map(|(lie, _)| lie);
+        found.ok_or_else(|| ParseFaultError(format!("lie {text}")))
+    }
 }
 
 impl Fault {
@@ -51,7 +96,8 @@ impl Fault {
             Self::Hang => "hang",
             Self::Slow(_) => "slow",
             Self::Corrupt => "corrupt",
-            Self::Lie => "lie",
+            Self::Lie(_) => "lie",
+            Self::Garbage => "garbage",
             Self::Error(_) => "error",
         }
     }
@@ -61,6 +107,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Slow(delay) => write!(f, "slow {}", delay.as_millis()),
+            Self::Lie(lie) => write!(f, "lie {lie}"),
             Self::Error(code) => write!(f, "error {code}"),
             other => f.write_str(other.state()),
         }
@@ -70,7 +117,8 @@ impl fmt::Display for Fault {
 /// The text is no fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no fault: use honest, stopped, hang, slow MS, corrupt, lie or error CODE with a code from 400 to 599"
+    "{0:?} is no fault: use honest, stopped, hang, slow MS, corrupt, lie [everything, bytes, metadata, confirmations, epoch], \
+     garbage, or error CODE with a code from 400 to 599"
 )]
 pub struct ParseFaultError(String);
 
@@ -85,7 +133,9 @@ impl FromStr for Fault {
             (Some("hang"), None) => Some(Self::Hang),
             (Some("slow"), Some(ms)) => ms.parse().ok().map(|ms| Self::Slow(Duration::from_millis(ms))),
             (Some("corrupt"), None) => Some(Self::Corrupt),
-            (Some("lie"), None) => Some(Self::Lie),
+            (Some("lie"), None) => Some(Self::Lie(Lie::default())),
+            (Some("lie"), Some(about)) => about.parse().ok().map(Self::Lie),
+            (Some("garbage"), None) => Some(Self::Garbage),
             (Some("error"), Some(code)) => code.parse().ok().filter(|code| (400..600).contains(code)).map(Self::Error),
             _ => None,
         };
@@ -104,18 +154,24 @@ pub struct FaultCounts {
     pub requests_delayed: u64,
     /// Stored slivers that were damaged on disk.
     pub slivers_corrupted: u64,
-    /// Answers that were falsified.
+    /// Answers that were falsified, or replaced by garbage.
     pub lies_served: u64,
     /// Requests that were answered with an error instead of by the node.
     pub errors_served: u64,
 }
 
+/// Signs with a node's key.
+pub(crate) type Signer = Arc<dyn Fn(&[u8]) -> [u8; 96] + Send + Sync>;
+
 /// The fault of one node, with what it did so far.
-#[derive(Debug, Default)]
 pub(crate) struct FaultState {
     fault: RwLock<Fault>,
+    /// For a node that signs what is not so.
+    signer: Signer,
     /// In every connection of the node; shut while it hangs.
     pub(crate) valve: Arc<Valve>,
+    /// Requests that arrived.
+    pub(crate) requests: AtomicU64,
     stops: AtomicU64,
     requests_delayed: AtomicU64,
     slivers_corrupted: AtomicU64,
@@ -124,6 +180,21 @@ pub(crate) struct FaultState {
 }
 
 impl FaultState {
+    /// A node without faults; `signer` signs with its key.
+    pub(crate) fn new(signer: Signer) -> Self {
+        Self {
+            fault: RwLock::default(),
+            signer,
+            valve: Arc::default(),
+            requests: AtomicU64::default(),
+            stops: AtomicU64::default(),
+            requests_delayed: AtomicU64::default(),
+            slivers_corrupted: AtomicU64::default(),
+            lies_served: AtomicU64::default(),
+            errors_served: AtomicU64::default(),
+        }
+    }
+
     pub(crate) fn fault(&self) -> Fault {
         *self.fault.read()
     }
@@ -165,13 +236,27 @@ mod tests {
             Fault::Hang,
             Fault::Slow(Duration::from_millis(250)),
             Fault::Corrupt,
-            Fault::Lie,
+            Fault::Lie(Lie::Everything),
+            Fault::Lie(Lie::Epoch),
+            Fault::Garbage,
             Fault::Error(503),
         ];
         for fault in faults {
             assert_eq!(fault.to_string().parse(), Ok(fault));
         }
-        for bad in ["", "slow", "slow x", "error 200", "error 600", "lie now", "error 503 1", "honestly"] {
+        assert_eq!("lie".parse(), Ok(Fault::Lie(Lie::Everything)));
+        for bad in [
+            "",
+            "slow",
+            "slow x",
+            "error 200",
+            "error 600",
+            "lie now",
+            "lie bytes metadata",
+            "garbage 1",
+            "error 503 1",
+            "honestly",
+        ] {
             assert!(bad.parse::<Fault>().is_err(), "{bad:?}");
         }
     }

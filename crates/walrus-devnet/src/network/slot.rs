@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use rustls::ServerConfig;
@@ -63,7 +64,7 @@ impl Slot {
             tls: keys.tls_config(address.ip())?,
             chain: shared.chain,
             limits: shared.limits,
-            faults: Arc::default(),
+            faults: Arc::new(FaultState::new(keys.signer())),
             running: tokio::sync::Mutex::new(None),
             node: Mutex::new(None),
             held: Mutex::new(None),
@@ -190,6 +191,9 @@ impl Slot {
             blobs: stored.unwrap_or_default(),
             slivers_healed: node.as_ref().map_or(0, StorageNode::slivers_healed),
             payloads_damaged: node.as_ref().map_or(0, StorageNode::payloads_damaged),
+            requests: self.faults.requests.load(Ordering::Relaxed),
+            bytes_received: self.faults.valve.received.load(Ordering::Relaxed),
+            bytes_sent: self.faults.valve.sent.load(Ordering::Relaxed),
             faults: self.faults.counts(),
         }
     }

@@ -56,6 +56,12 @@ pub struct NodeStatus {
     pub slivers_healed: u64,
     /// Stored slivers that it found damaged, and did not serve, since it was started.
     pub payloads_damaged: u64,
+    /// Requests that it was sent since the network started, those of its peers included.
+    pub requests: u64,
+    /// Bytes that it received for them, as TCP carries them: TLS included.
+    pub bytes_received: u64,
+    /// Bytes that it sent.
+    pub bytes_sent: u64,
     /// What its faults did.
     #[serde(flatten)]
     pub faults: FaultCounts,

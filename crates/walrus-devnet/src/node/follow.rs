@@ -3,7 +3,7 @@
 //! Events say *when* to look; what holds is read from the chain at that moment. So handling an event twice, or late, does the
 //! same as handling it once, and the cursor needs no `fsync`: after a power loss some events are simply handled again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use walrus_client::wire::node::EventId;
 
 use super::error::ApiError;
 use super::service::StorageNode;
+use super::store::replace_file;
 use crate::chain::ChainEvent;
 
 /// Events handled between two writes of the cursor.
@@ -81,6 +82,7 @@ impl StorageNode {
         // What happened without an event (a burned blob) or before this process.
         self.refresh_placement()?;
         self.collect_all().await?;
+        self.drop_moved_shards().await?;
         self.begin_epoch().await?;
         loop {
             newest.borrow_and_update();
@@ -161,12 +163,9 @@ impl StorageNode {
         Ok(())
     }
 
-    /// Gives back the space of shards that other nodes have taken over.
+    /// Gives back the space of shards that other nodes have taken over, in this epoch or while this node was down.
     async fn drop_moved_shards(&self) -> Result<(), ApiError> {
         let placement = self.placement();
-        if !placement.earlier.iter().any(|shard| !placement.readable(*shard)) {
-            return Ok(());
-        }
         for id in self.inner.store.ids()? {
             let (file, placement) = (self.inner.store.blob(&id), placement.clone());
             let keep = move |pair: PairIndex| placement.readable(pair.shard(&id, &placement.params));
@@ -175,27 +174,49 @@ impl StorageNode {
         Ok(())
     }
 
-    /// While shards move: fetches what came to this node, and reports when it is there.
+    /// Fetches what came to this node with the epoch, and while shards move reports when it is there.
     async fn begin_epoch(&self) -> Result<(), ApiError> {
         let placement = self.placement();
-        if !placement.syncing || !placement.is_member() {
+        if !placement.is_member() {
             return Ok(());
         }
-        self.owe_sync(placement.epoch);
-        if placement.gained() {
-            let mut after = 0;
-            loop {
-                let batch = self.inner.chain.events_after(after, BATCH)?;
-                let Some(last) = batch.last() else { break };
-                after = last.sequence;
-                for event in &batch {
-                    if let Meaning::Certified(id) = Meaning::of(&event.event) {
-                        self.check(id, Duration::ZERO).await?;
-                    }
-                }
+        let looked = self.read_looked();
+        if looked != Some(placement.epoch) {
+            // A node that missed an epoch may have got shards in it that it is thought to have had.
+            if placement.gained() || looked != placement.epoch.checked_sub(1) {
+                self.check_all().await?;
             }
+            replace_file(&self.looked_path(), placement.epoch.to_string().as_bytes())?;
+        }
+        // After all blobs are marked: the report waits for the marked ones.
+        if placement.syncing {
+            self.owe_sync(placement.epoch);
         }
         self.inner.heal_wake.notify_one();
         Ok(())
+    }
+
+    /// Looks at every blob that was ever certified.
+    async fn check_all(&self) -> Result<(), ApiError> {
+        let mut after = 0;
+        loop {
+            let batch = self.inner.chain.events_after(after, BATCH)?;
+            let Some(last) = batch.last() else { return Ok(()) };
+            after = last.sequence;
+            for event in &batch {
+                if let Meaning::Certified(id) = Meaning::of(&event.event) {
+                    self.check(id, Duration::ZERO).await?;
+                }
+            }
+        }
+    }
+
+    fn looked_path(&self) -> PathBuf {
+        self.inner.dir.join("epoch")
+    }
+
+    /// The last epoch for which this node looked whether it has everything.
+    fn read_looked(&self) -> Option<u32> {
+        std::fs::read_to_string(self.looked_path()).ok()?.trim().parse().ok()
     }
 }

@@ -21,7 +21,7 @@ use crate::network::DevnetError;
 
 /// The keys of one node.
 pub struct NodeKeys {
-    bls: BlsSecretKey,
+    bls: Arc<BlsSecretKey>,
     network: KeyPair,
     operator: Address,
 }
@@ -54,7 +54,7 @@ impl NodeKeys {
             operator.try_into().map_err(|_| damaged("operator.key", "it is not 32 bytes long".to_owned()))?;
         Ok(Self {
             operator: Ed25519PrivateKey::new(operator).public_key().derive_address(),
-            bls: BlsSecretKey::from_bytes(&bls).map_err(|error| damaged("bls.key", error.to_string()))?,
+            bls: Arc::new(BlsSecretKey::from_bytes(&bls).map_err(|error| damaged("bls.key", error.to_string()))?),
             network: KeyPair::from_pkcs8_der_and_sign_algo(&network.into(), &PKCS_ECDSA_P256_SHA256)
                 .map_err(|error| damaged("network.key", error.to_string()))?,
         })
@@ -63,6 +63,12 @@ impl NodeKeys {
     /// The key that signs confirmations.
     pub fn bls(&self) -> &BlsSecretKey {
         &self.bls
+    }
+
+    /// Signs with that key: for the layer that lets a node sign what is not so.
+    pub(crate) fn signer(&self) -> crate::fault::Signer {
+        let key = self.bls.clone();
+        Arc::new(move |message| key.sign(message).to_bytes())
     }
 
     /// The address of the operator's wallet, whose Ed25519 seed is `operator.key`.

@@ -13,7 +13,7 @@ use redstuff::{Axis, BlobId, PairIndex};
 use crate::chain::CommitteeMember;
 
 /// How long a peer may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks other nodes, in clear text: the network is this machine.
 #[derive(Clone, Debug)]

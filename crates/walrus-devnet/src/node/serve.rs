@@ -40,6 +40,9 @@ pub(crate) struct Valve {
     waiting: Mutex<Vec<Waker>>,
     /// Connections that met the shut valve.
     pub(crate) held: AtomicU64,
+    /// Bytes that came and went through it, as TCP carries them: TLS included.
+    pub(crate) received: AtomicU64,
+    pub(crate) sent: AtomicU64,
 }
 
 impl Valve {
@@ -88,19 +91,31 @@ impl Valved {
         }
         open
     }
+
+    fn sent(&self, written: &Poll<std::io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.valve.sent.fetch_add(*bytes as u64, Ordering::Relaxed);
+        }
+    }
 }
 
 impl AsyncRead for Valved {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         std::task::ready!(self.poll_open(cx));
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let bytes = buf.filled().len() - before;
+        self.valve.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        read
     }
 }
 
 impl AsyncWrite for Valved {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
         std::task::ready!(self.poll_open(cx));
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.sent(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -117,7 +132,9 @@ impl AsyncWrite for Valved {
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
         std::task::ready!(self.poll_open(cx));
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.sent(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,64 +1,12 @@
 //! Blobs written and read through the nodes' own protocol: pinned TLS, h2 without ALPN, clear text, faults, an epoch change.
 
-use std::sync::Arc;
+use super::local::{Local, data};
 use std::time::{Duration, Instant};
 use walrus_client::ClientError;
-use walrus_client::client::{ClientConfig, StoredBlob, WalrusClient};
-use walrus_client::executor::{Executor, ExecutorConfig};
-use walrus_client::network::{NetworkConfig, NodeTls};
+use walrus_client::network::NodeTls;
 use walrus_client::read::{BlobRef, Check, Consistency};
-use walrus_client::wallet::Wallet;
 use walrus_client::wire::node::BlobStatus;
-use walrus_devnet::{Devnet, Fault, Options};
-
-struct Local {
-    _dir: tempfile::TempDir,
-    devnet: Devnet,
-    network: NetworkConfig,
-    client: WalrusClient,
-    executor: Executor,
-}
-
-impl Local {
-    async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let options = Options { nodes: 10, shards: 20, ..Options::default() };
-        let devnet = Devnet::start(dir.path().join("devnet"), options).await.unwrap();
-        let network = devnet.status().unwrap().network_config();
-        assert_eq!(network.node_tls, NodeTls::Pinned);
-        let client = WalrusClient::connect(network.clone(), ClientConfig::default()).unwrap();
-        let wallet = Arc::new(Wallet::from_seed(&[7; 32]));
-        let dir_of_executor = dir.path().join("executor");
-        let chain = client.chain().clone();
-        let executor = Executor::open(&dir_of_executor, wallet, chain, ExecutorConfig::default()).unwrap();
-        client.request_sui(&executor.wallet().address()).await.unwrap();
-        client.buy_wal(&executor, 10_000_000_000).await.unwrap();
-        Self { _dir: dir, devnet, network, client, executor }
-    }
-
-    async fn store(&self, data: &[u8]) -> Result<StoredBlob, ClientError> {
-        let state = self.client.state().await.unwrap();
-        let encoded = redstuff::encode(state.committee.params(), data.to_vec()).unwrap();
-        self.client.store_blob(&self.executor, Arc::new(encoded), 2, true, None).await
-    }
-
-    /// A client that has cached nothing.
-    fn stranger(&self, tls: NodeTls) -> WalrusClient {
-        let network = NetworkConfig { node_tls: tls, ..self.network.clone() };
-        WalrusClient::connect(network, ClientConfig::default()).unwrap()
-    }
-
-    async fn faults(&self, nodes: &[usize], fault: Fault) {
-        for index in 0..10 {
-            let fault = if nodes.contains(&index) { fault } else { Fault::Honest };
-            self.devnet.set_fault(index, fault).await.unwrap();
-        }
-    }
-}
-
-fn data(seed: u8, size: usize) -> Vec<u8> {
-    (0..size).map(|i| (i as u8).wrapping_mul(31).wrapping_add((i >> 8) as u8) ^ seed).collect()
-}
+use walrus_devnet::{Fault, Lie};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blobs_are_stored_once_and_read_by_strangers_over_tls_and_clear_text() {
@@ -91,7 +39,13 @@ async fn f_faulty_nodes_of_the_real_kind_cost_time_only() {
     let local = Local::start().await;
     let before = data(2, 200_000);
     let old = local.store(&before).await.unwrap();
-    let faults = [Fault::Stopped, Fault::Hang, Fault::Slow(Duration::from_secs(60)), Fault::Lie, Fault::Corrupt];
+    let faults = [
+        Fault::Stopped,
+        Fault::Hang,
+        Fault::Slow(Duration::from_secs(60)),
+        Fault::Lie(Lie::Everything),
+        Fault::Corrupt,
+    ];
     for (n, fault) in faults.into_iter().enumerate() {
         local.faults(&[1, 4, 7], fault).await;
         let begun = Instant::now();
@@ -127,4 +81,62 @@ async fn blobs_stay_readable_and_writable_across_an_epoch_change() {
         let read = local.stranger(NodeTls::Pinned).read_blob(&blob, Consistency::Strict).await.unwrap();
         assert_eq!(&read, expected);
     }
+}
+
+/// Requests to all nodes so far, and bytes that they sent.
+fn traffic(local: &Local) -> (u64, u64) {
+    let nodes = local.devnet.status().unwrap().nodes;
+    (nodes.iter().map(|node| node.requests).sum(), nodes.iter().map(|node| node.bytes_sent).sum())
+}
+
+/// Waits until nodes have nothing left to say to each other.
+async fn quiet(local: &Local) {
+    let mut before = traffic(local);
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let now = traffic(local);
+        if now == before {
+            return;
+        }
+        before = now;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_costs_one_request_for_each_row_that_it_touches() {
+    const MIB: u64 = 1 << 20;
+    let local = Local::start().await;
+    let data = data(5, 64 * MIB as usize);
+    let id = local.store(&data).await.unwrap().blob_id;
+    quiet(&local).await;
+    let reader = local.stranger(NodeTls::Pinned);
+    reader.read_range(&id, 0..1).await.unwrap();
+    // Eight rows of a little more than 8 MiB.
+    let row = redstuff::Params::new(20).unwrap().sliver_length(redstuff::Axis::Primary, 64 * MIB).unwrap() as u64;
+    for (start, length, rows) in [
+        (5_000_000, 4096, 1),
+        (row - 100, 4096, 2),
+        (3 * row, MIB, 1),
+        (4 * row - MIB / 2, MIB, 2),
+        (row, 2 * row, 2),
+        (0, 64 * MIB, 8),
+    ] {
+        let (requests, bytes) = traffic(&local);
+        let read = reader.read_range(&id, start..start + length).await.unwrap();
+        assert!(read == data[start as usize..(start + length) as usize]);
+        let (requests, bytes) = (traffic(&local).0 - requests, traffic(&local).1 - bytes);
+        assert_eq!(requests, rows, "{length} bytes from {start}");
+        assert!(bytes < rows * (row + row / 50), "{bytes} bytes for {rows} rows");
+    }
+    // A row without its node: symbols of the others, about as much as the row, and not the blob.
+    let state = reader.state().await.unwrap();
+    let pair = redstuff::SliverIndex::<redstuff::Primary>::new(2).pair(state.committee.params());
+    let holder = state.committee.holder(pair, &id).unwrap().id;
+    let index = (0..10).find(|index| local.devnet.node_id(*index) == Some(holder)).unwrap();
+    local.devnet.set_fault(index, Fault::Stopped).await.unwrap();
+    let (_, bytes) = traffic(&local);
+    let read = reader.read_range(&id, 2 * row..2 * row + 4096).await.unwrap();
+    assert!(read == data[2 * row as usize..2 * row as usize + 4096]);
+    let bytes = traffic(&local).1 - bytes;
+    assert!(bytes > row / 2 && bytes < 2 * row, "{bytes} bytes for a row of {row}");
 }

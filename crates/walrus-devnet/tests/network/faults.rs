@@ -6,7 +6,7 @@ use hyper::Method;
 use redstuff::Metadata;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use walrus_devnet::Fault;
+use walrus_devnet::{Fault, Lie};
 
 use super::healing::wait_for_all;
 use super::support::{User, blob, network, params, read_back};
@@ -27,7 +27,7 @@ async fn a_stopped_node_refuses_connections_and_comes_back_on_its_port() {
     net.devnet.start_node(1).await.unwrap();
     assert_eq!((net.node(1).url, net.node(1).state), (url, "running".to_owned()));
     assert_eq!(net.get(1, "/v1/health").await.status, 200);
-    assert!(net.devnet.set_fault(99, Fault::Lie).await.is_err());
+    assert!(net.devnet.set_fault(99, Fault::Lie(Lie::Everything)).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +71,7 @@ async fn liars_lie_in_every_answer_and_readers_still_get_the_truth() {
     let stored = user.store(&encoded, 1).await;
     let id = *encoded.blob_id();
     for index in 0..2 {
-        net.devnet.set_fault(index, Fault::Lie).await.unwrap();
+        net.devnet.set_fault(index, Fault::Lie(Lie::Everything)).await.unwrap();
     }
     let (_, metadata) =
         Metadata::from_bcs_with_id(&net.get(0, &format!("/v1/blobs/{id}/metadata")).await.body).unwrap();

@@ -1,7 +1,7 @@
 //! A node gets from its peers what it missed.
 
 use redstuff::BlobId;
-use walrus_devnet::Fault;
+use walrus_devnet::{Fault, Lie};
 
 use super::support::{Net, User, blob, network, wait_until};
 
@@ -56,7 +56,7 @@ async fn a_node_whose_disk_was_wiped_rebuilds_everything_although_peers_lie_or_a
             wait_for_all(&net, index, encoded.blob_id()).await;
         }
     }
-    net.devnet.set_fault(1, Fault::Lie).await.unwrap();
+    net.devnet.set_fault(1, Fault::Lie(Lie::Everything)).await.unwrap();
     net.devnet.wipe_node(0).await.unwrap();
     for encoded in &blobs {
         wait_for_all(&net, 0, encoded.blob_id()).await;

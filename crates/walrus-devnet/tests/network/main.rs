@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed assumption fails the test")]
 
+mod epochs;
 mod faults;
 mod healing;
 mod lifetime;

@@ -14,7 +14,7 @@ use sui_sdk_types::Address;
 use walrus_client::client::{ClientConfig, StoredBlob, WalrusClient};
 use walrus_client::executor::{Executor, ExecutorConfig, Request as Work};
 use walrus_client::read::Consistency;
-use walrus_client::tx::BlobParams;
+use walrus_client::tx::{BlobParams, nth};
 use walrus_client::wallet::Wallet;
 use walrus_devnet::{Devnet, NodeStatus, Options};
 
@@ -29,8 +29,13 @@ pub(crate) struct Net {
 }
 
 pub(crate) async fn network() -> Net {
+    network_of(Options::default()).await
+}
+
+/// The network of these tests with other options.
+pub(crate) async fn network_of(options: Options) -> Net {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { nodes: NODES, shards: SHARDS, ..Options::default() };
+    let options = Options { nodes: NODES, shards: SHARDS, ..options };
     Net { devnet: Devnet::start(dir.path().join("devnet"), options).await.unwrap(), dir }
 }
 
@@ -159,6 +164,23 @@ impl User {
 
     pub(crate) async fn store(&self, encoded: &Arc<Encoded<Vec<u8>>>, epochs: u32) -> StoredBlob {
         self.client.store_blob(&self.executor, encoded.clone(), epochs, true, None).await.unwrap()
+    }
+
+    /// Stakes with a node, and holds the receipt.
+    pub(crate) async fn stake(&self, node: Address, frost: u64) {
+        self.client.request_sui(&self.executor.wallet().address()).await.unwrap();
+        self.client.buy_wal(&self.executor, frost).await.unwrap();
+        let work = Work { wal: frost, ..Work::default() };
+        let run = self.executor.run(work, |tx| {
+            let (staking, package, owner) = (tx.state().staking, tx.state().packages.call, tx.sender());
+            let staking = tx.shared(staking, true)?;
+            let wal = tx.wal()?;
+            let coin = nth(tx.split(wal, &[frost])?, 0);
+            let node = tx.pure(&node)?;
+            let staked = tx.call(package, "staking", "stake_with_pool", Vec::new(), vec![staking, coin, node])?;
+            tx.transfer(vec![staked], owner)
+        });
+        run.await.unwrap();
     }
 
     /// Registers a deletable blob and uploads nothing.

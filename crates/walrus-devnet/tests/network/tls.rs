@@ -13,6 +13,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use walrus_client::client::{ClientConfig as WalrusConfig, WalrusClient};
 use walrus_client::network::NodeTls;
+use walrus_client::node::http::HttpTransport;
+use walrus_client::node::{Method, NodeRequest, NodeTransport};
 
 use super::support::{User, blob, network};
 
@@ -137,4 +139,29 @@ async fn the_client_works_with_pinned_keys_and_in_clear_text() {
         let read = client.read_range(encoded.blob_id(), 100..2_000).await.unwrap();
         assert_eq!(&read[..], &encoded.blob()[100..2_000], "{node_tls:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_does_not_own_the_pinned_key_is_not_talked_to() {
+    let net = network().await;
+    let state = User::fresh(&net).state().await.unwrap();
+    let nodes = state.committee.nodes();
+    let request = || NodeRequest {
+        method: Method::Get,
+        path: "/v1/health".to_owned(),
+        body: Bytes::new(),
+        max_answer: 64 << 10,
+        timeout: std::time::Duration::from_secs(5),
+    };
+    let transport = HttpTransport::new(NodeTls::Pinned);
+    assert_eq!(transport.send(&nodes[0], request()).await.unwrap().status, 200);
+    // Another node's address under this node's key: a valid certificate, of the wrong key.
+    let mut moved = nodes[0].clone();
+    moved.address = nodes[1].address.clone();
+    let error = transport.send(&moved, request()).await.unwrap_err();
+    assert!(error.to_lowercase().contains("certificate"), "{error}");
+    // The same point with the other sign is another key.
+    let mut twin = nodes[0].clone();
+    twin.network_key.0[0] ^= 1;
+    assert!(transport.send(&twin, request()).await.is_err());
 }

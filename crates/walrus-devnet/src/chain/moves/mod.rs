@@ -10,6 +10,7 @@ mod epochs;
 mod exchange;
 mod framework;
 mod pool;
+mod slashing;
 mod staking;
 mod system;
 
@@ -42,6 +43,7 @@ fn native(pkg: Pkg, module: &str, name: &str) -> Option<Native> {
         (Pkg::Sui | Pkg::Wal, _) => framework::native(module, name),
         (Pkg::Exchange, "wal_exchange") => exchange::native(name),
         (Pkg::Drive, "drive") => drive::native(name),
+        (Pkg::Walrus, "slashing") => slashing::native(name),
         (Pkg::Walrus, "system") => system::native(name).or_else(|| pool::system_native(name)),
         (Pkg::Walrus, "storage_pool") => pool::native(name),
         (Pkg::Walrus, "storage_resource" | "metadata" | "blob" | "shared_blob") => blob::native(module, name),

@@ -168,7 +168,12 @@ fn staking_native(name: &str) -> Option<Native> {
 
 /// The inner state of the Staking object in argument 0.
 pub(super) fn inner(call: &mut Call<'_, '_>) -> Outcome<StakingInnerV1> {
-    let staking: Staking = call.arg(0)?;
+    inner_at(call, 0)
+}
+
+/// The inner state of the Staking object in argument `index`.
+pub(super) fn inner_at(call: &mut Call<'_, '_>, index: usize) -> Outcome<StakingInnerV1> {
+    let staking: Staking = call.arg(index)?;
     ensure(staking.version == VERSION, "staking", outer::WRONG_VERSION)?;
     call.session.field(staking.id, &TypeTag::U64, &VERSION.to_le_bytes())?.ok_or_else(broken)
 }
@@ -180,7 +185,7 @@ pub(super) fn save(call: &mut Call<'_, '_>, inner: &StakingInnerV1) -> Outcome<(
     call.session.set_field(staking.id, &TypeTag::U64, &VERSION.to_le_bytes(), value_type, inner)
 }
 
-fn id_type(session: &Session<'_>) -> TypeTag {
+pub(super) fn id_type(session: &Session<'_>) -> TypeTag {
     session.tag(Pkg::Sui, "object", "ID", Vec::new()).into()
 }
 
