@@ -45,6 +45,9 @@ pub enum Command {
     /// The wallet that owns drives and pays for storage
     #[command(subcommand)]
     Wallet(WalletCommand),
+    /// The Move package that drives are objects of
+    #[command(subcommand)]
+    Contract(ContractCommand),
     /// Plain Walrus blobs, without a filesystem
     #[command(subcommand)]
     Blob(BlobCommand),
@@ -61,7 +64,8 @@ pub enum Command {
 /// Which network a command works on.
 #[derive(Clone, Debug, Default, Args)]
 pub struct NetworkArgs {
-    /// The network: local, testnet, mainnet, or a network file (as `walrusfs devnet status --network-file` prints)
+    /// The network: local, testnet, mainnet, a network file (as `walrusfs devnet status --network-file` prints), or
+    /// FILE.yaml[#CONTEXT], a configuration of the Walrus or Sui command line
     #[arg(long, value_name = "NAME|FILE", env = "WALRUSFS_NETWORK")]
     pub network: Option<String>,
 }
@@ -250,6 +254,40 @@ pub enum WalletCommand {
     },
     /// Ask the network's faucet for SUI and change some of it for WAL
     Fund {
+        /// Network to use
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
+    /// Take the wallet's key from Sui's keystore
+    #[command(after_help = "\
+FILE is Sui's client.yaml, a keystore, a Walrus client configuration, or a file with one line `suiprivkey1...`. The key is copied;
+walrusfs signs with ed25519 keys only.")]
+    Import {
+        /// Where the key is [default: client.yaml of Sui's command line]
+        file: Option<PathBuf>,
+        /// Which key, where there are several [default: the address in use there]
+        #[arg(long, value_name = "ADDRESS")]
+        address: Option<sui_sdk_types::Address>,
+    },
+}
+
+/// `walrusfs contract`
+#[derive(Debug, Subcommand)]
+pub enum ContractCommand {
+    /// Publish the package on a network, and remember it there
+    #[command(after_help = "\
+The modules are those of `contracts/`, as this program ships them. The upgrade capability goes to the wallet. What is remembered is
+a network file in the configuration folder, which the network's name then stands for.")]
+    Publish {
+        /// Print the unsigned transaction (base64 of its BCS) for another signer, and publish nothing
+        #[arg(long)]
+        unsigned: bool,
+        /// Publish although the network has the package
+        #[arg(long)]
+        again: bool,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
         /// Network to use
         #[command(flatten)]
         network: NetworkArgs,

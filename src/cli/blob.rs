@@ -3,7 +3,7 @@
 use super::args::{BlobCommand, NetworkArgs};
 use super::exit::{Code, Failure};
 use super::home::Home;
-use super::wallet::{account, block_on, client_failure};
+use super::wallet::{block_on, client_failure, purse};
 use super::{output, session};
 use redstuff::quilt::QuiltPatchId;
 use redstuff::{BlobId, Consistency, Encoder, Params};
@@ -64,21 +64,18 @@ fn put(path: &Path, epochs: u32, network: &NetworkArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::from_io(format!("cannot read {}", path.display()), error))?;
     let home = Home::open()?;
     block_on(async {
-        let mut account = account(&home, network).await?;
+        let purse = purse(&home, network).await?;
         let storing = || client_failure("the blob cannot be stored");
-        let state = account.client.state().await.map_err(storing())?;
+        let state = purse.client.state().await.map_err(storing())?;
         let size = bytes.len() as u64;
-        let cost = account.client.blob_cost(size, epochs).await.map_err(storing())?;
-        account.fund(cost).await?;
+        let cost = purse.client.blob_cost(size, epochs).await.map_err(storing())?;
+        purse.fund(cost).await?;
         let encoder = encoder(state.n_shards())?;
         let encoded = tokio::task::block_in_place(|| encoder.encode(bytes)).map_err(|error| {
             Failure::new(Code::Failed, format!("{} cannot be encoded", path.display())).caused_by(error)
         })?;
-        let stored = account
-            .client
-            .store_blob(&account.session.executor, Arc::new(encoded), epochs, false, None)
-            .await
-            .map_err(storing())?;
+        let stored =
+            purse.client.store_blob(&purse.executor, Arc::new(encoded), epochs, false, None).await.map_err(storing())?;
         output::line(stored.blob_id);
         Ok(())
     })

@@ -38,10 +38,18 @@ pub fn run(command: &DriveCommand) -> Result<(), Failure> {
 /// Shows a price; asks when somebody is there to answer and did not answer in advance.
 fn agree(what: &str, quote: &Quote, yes: bool) -> Result<(), Failure> {
     output::note(format!("{what} costs {} (paid until epoch {})", output::coins(quote.frost, "WAL"), quote.end_epoch));
+    ask("pay?", yes)
+}
+
+/// Asks, when somebody is there to answer and did not answer in advance.
+///
+/// # Errors
+/// The answer is not yes.
+pub(super) fn ask(question: &str, yes: bool) -> Result<(), Failure> {
     if yes || !std::io::stdin().is_terminal() {
         return Ok(());
     }
-    let _ = write!(std::io::stderr(), "pay? [y/N] ");
+    let _ = write!(std::io::stderr(), "{question} [y/N] ");
     let mut answer = String::new();
     std::io::stdin()
         .lock()

@@ -12,6 +12,7 @@
 pub mod args;
 pub mod blob;
 pub mod cache;
+pub mod contract;
 pub mod control;
 pub mod devnet;
 pub mod drive;
@@ -71,6 +72,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Devnet(args) => devnet::run(args, &home::Home::open()?),
         Command::Drive(command) => drive::run(&command),
         Command::Wallet(command) => wallet::run(&command),
+        Command::Contract(command) => contract::run(&command),
         Command::Blob(command) => blob::run(&command),
         Command::Cache(command) => cache::run(&command),
     }

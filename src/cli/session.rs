@@ -8,11 +8,12 @@ use super::exit::{Code, Failure};
 use super::home::Home;
 use crate::drive::{self, chain_error};
 use crate::seam::{OsRandom, SystemClock};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use walrus_client::ClientError;
 use walrus_client::client::{ClientConfig, WalrusClient};
 use walrus_client::executor::{Executor, ExecutorConfig};
+use walrus_client::foreign;
 use walrus_client::network::NetworkConfig;
 use walrus_client::wallet::Wallet;
 
@@ -22,7 +23,17 @@ pub const LOCAL: &str = "local";
 /// SUI that a wallet on a test network keeps for gas, MIST.
 const GAS: u64 = 20_000_000_000;
 
-/// A wallet on a network.
+/// A wallet on a network, which need not be one that can hold drives.
+pub struct Purse {
+    /// Nodes and chain.
+    pub client: Arc<WalrusClient>,
+    /// Signs and sends.
+    pub executor: Arc<Executor>,
+    /// What the user should know about what was made on the way.
+    pub made: Vec<String>,
+}
+
+/// A wallet on a network with drives.
 pub struct Account {
     /// Nodes and chain.
     pub client: Arc<WalrusClient>,
@@ -37,8 +48,8 @@ fn failed(doing: &str) -> impl FnOnce(ClientError) -> Failure {
     move |error| Failure::from_fs(doing, chain_error("the network", error))
 }
 
-/// Finds the network `name`: `local` (started when it does not run), `mainnet`, `testnet`, a file, or a file
-/// `networks/NAME.toml` in the configuration folder. Blocks.
+/// Finds the network `name`: `local` (started when it does not run), a file `networks/NAME.toml` in the configuration folder,
+/// `mainnet`, `testnet`, a network file, or a YAML file of Sui or Walrus (`FILE#CONTEXT` for one of its contexts). Blocks.
 ///
 /// # Errors
 /// When there is no such network, or the local one cannot be started.
@@ -47,17 +58,39 @@ pub fn network(home: &Home, name: Option<&str>) -> Result<NetworkConfig, Failure
     if name == LOCAL {
         return devnet::ensure_running(home);
     }
+    let own = network_path(home, name);
+    if own.is_file() {
+        return network_file(&own);
+    }
     if let Some(known) = NetworkConfig::by_name(name) {
         return Ok(known);
     }
-    let candidates = [PathBuf::from(name), home.config.join("networks").join(format!("{name}.toml"))];
-    let file = candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        Failure::new(
+    let (path, context) = match name.rsplit_once('#') {
+        Some((path, context)) if !Path::new(name).exists() => (Path::new(path), Some(context)),
+        _ => (Path::new(name), None),
+    };
+    match path.is_file() {
+        true if foreign::is_yaml(path) => foreign::network(path, context).map_err(|error| {
+            Failure::new(Code::Failed, format!("{} names no network", path.display())).caused_by(error)
+        }),
+        true => network_file(path),
+        false => Err(Failure::new(
             Code::NotFound,
-            format!("there is no network `{name}`: give local, mainnet, testnet, or the path of a network file"),
-        )
-    })?;
-    let text = std::fs::read_to_string(&file)
+            format!(
+                "there is no network `{name}`: give local, mainnet, testnet, or the path of a network file or of a Walrus client \
+                 configuration"
+            ),
+        )),
+    }
+}
+
+/// Where a network of this name is kept in the configuration folder.
+pub fn network_path(home: &Home, name: &str) -> PathBuf {
+    home.config.join("networks").join(format!("{name}.toml"))
+}
+
+fn network_file(file: &Path) -> Result<NetworkConfig, Failure> {
+    let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::from_io(format!("cannot read the network file {}", file.display()), error))?;
     NetworkConfig::parse(&text).map_err(|error| {
         Failure::new(Code::Failed, format!("{} is not a network file", file.display())).caused_by(error)
@@ -78,7 +111,10 @@ fn wallet(home: &Home, network: &NetworkConfig) -> Result<(Wallet, bool), Failur
     if network.faucet_url.is_none() {
         return Err(Failure::new(
             Code::NotFound,
-            format!("there is no wallet at {}: put one there (`walrusfs wallet --help`)", path.display()),
+            format!(
+                "there is no wallet at {}: `walrusfs wallet import` takes a key from Sui's keystore",
+                path.display()
+            ),
         ));
     }
     Ok((Wallet::create(&path).map_err(failed("a wallet cannot be made"))?, true))
@@ -87,8 +123,8 @@ fn wallet(home: &Home, network: &NetworkConfig) -> Result<(Wallet, bool), Failur
 /// Opens the wallet of `home` on `network`.
 ///
 /// # Errors
-/// When there is no wallet, or it is in use by another process, or the network names no Drive package.
-pub async fn open(home: &Home, network: NetworkConfig) -> Result<Account, Failure> {
+/// When there is no wallet, or it is in use by another process.
+pub async fn purse(home: &Home, network: NetworkConfig) -> Result<Purse, Failure> {
     let (wallet, new) = wallet(home, &network)?;
     let address = wallet.address();
     let config = ClientConfig::default();
@@ -96,16 +132,25 @@ pub async fn open(home: &Home, network: NetworkConfig) -> Result<Account, Failur
     let executor =
         Executor::open(&home.state.join("wallet"), Arc::new(wallet), client.chain().clone(), ExecutorConfig::default())
             .map_err(failed("the wallet cannot be used"))?;
+    let mut purse = Purse { client: Arc::new(client), executor: Arc::new(executor), made: Vec::new() };
+    if new {
+        purse.made.push(format!("made the wallet {address}"));
+        fund(&purse.client, &purse.executor, 0).await?;
+    }
+    Ok(purse)
+}
+
+/// Opens the wallet of `home` on `network`, for drives.
+///
+/// # Errors
+/// As [`purse`], and when the network names no Drive package.
+pub async fn open(home: &Home, network: NetworkConfig) -> Result<Account, Failure> {
+    let Purse { client, executor, made } = purse(home, network).await?;
     let keys = drive::keep::KeysFolder::open(&home.keys)
         .map_err(|error| Failure::from_fs("the keys folder cannot be used", error))?;
-    let session = drive::Session::new(Arc::new(executor), keys, Arc::new(SystemClock), Arc::new(OsRandom))
+    let session = drive::Session::new(executor, keys, Arc::new(SystemClock), Arc::new(OsRandom))
         .map_err(|error| Failure::from_fs("the network cannot hold drives", error))?;
-    let mut account = Account { client: Arc::new(client), session, made: Vec::new() };
-    if new {
-        account.made.push(format!("made the wallet {address}"));
-        account.fund(0).await?;
-    }
-    Ok(account)
+    Ok(Account { client, session, made })
 }
 
 impl Account {
@@ -115,26 +160,39 @@ impl Account {
     /// # Errors
     /// When faucet or exchange do not answer.
     pub async fn fund(&mut self, frost: u64) -> Result<(), Failure> {
-        let network = self.client.chain().network();
-        if network.faucet_url.is_none() || network.exchange_object.is_none() {
+        fund(&self.client, &self.session.executor, frost).await
+    }
+}
+
+impl Purse {
+    /// As [`Account::fund`].
+    ///
+    /// # Errors
+    /// When faucet or exchange do not answer.
+    pub async fn fund(&self, frost: u64) -> Result<(), Failure> {
+        fund(&self.client, &self.executor, frost).await
+    }
+}
+
+async fn fund(client: &WalrusClient, executor: &Executor, frost: u64) -> Result<(), Failure> {
+    let network = client.chain().network();
+    if network.faucet_url.is_none() || network.exchange_object.is_none() {
+        return Ok(());
+    }
+    let address = executor.wallet().address();
+    for _ in 0..64 {
+        let (sui, wal) = executor.balances().await.map_err(failed("the balance cannot be read"))?;
+        let missing = frost.saturating_sub(wal);
+        if missing == 0 && sui >= GAS {
             return Ok(());
         }
-        let executor = &self.session.executor;
-        let address = executor.wallet().address();
-        for _ in 0..64 {
-            let (sui, wal) = executor.balances().await.map_err(failed("the balance cannot be read"))?;
-            let missing = frost.saturating_sub(wal);
-            if missing == 0 && sui >= GAS {
-                return Ok(());
-            }
-            // The exchange gives one FROST for one MIST.
-            let change = missing.min(sui.saturating_sub(GAS));
-            if change > 0 {
-                self.client.buy_wal(executor, change).await.map_err(failed("WAL cannot be bought"))?;
-            } else {
-                self.client.request_sui(&address).await.map_err(failed("the faucet gave nothing"))?;
-            }
+        // The exchange gives one FROST for one MIST.
+        let change = missing.min(sui.saturating_sub(GAS));
+        if change > 0 {
+            client.buy_wal(executor, change).await.map_err(failed("WAL cannot be bought"))?;
+        } else {
+            client.request_sui(&address).await.map_err(failed("the faucet gave nothing"))?;
         }
-        Err(Failure::new(Code::Unfunded, format!("the faucet does not give enough for {address}")))
     }
+    Err(Failure::new(Code::Unfunded, format!("the faucet does not give enough for {address}")))
 }

@@ -1,14 +1,16 @@
 //! `walrusfs wallet`: the address that owns drives and pays for storage.
 
 use super::args::{NetworkArgs, WalletCommand};
-use super::exit::Failure;
+use super::exit::{Code, Failure};
 use super::home::Home;
 use super::output;
-use super::session::{self, Account};
+use super::session::{self, Account, Purse};
 use crate::drive::chain_error;
 use serde::Serialize;
-use walrus_client::ClientError;
+use std::path::Path;
+use sui_sdk_types::Address;
 use walrus_client::wallet::Wallet;
+use walrus_client::{ClientError, foreign};
 
 /// Runs the command.
 ///
@@ -20,6 +22,7 @@ pub fn run(command: &WalletCommand) -> Result<(), Failure> {
         WalletCommand::Address { network } => address(&home, network),
         WalletCommand::Balance { network, json } => balance(&home, network, *json),
         WalletCommand::Fund { network } => fund(&home, network),
+        WalletCommand::Import { file, address } => import(&home, file.as_deref(), *address),
     }
 }
 
@@ -34,6 +37,19 @@ pub(crate) async fn account(home: &Home, network: &NetworkArgs) -> Result<Accoun
         output::note(line);
     }
     Ok(account)
+}
+
+/// The same, on a network that need not hold drives.
+///
+/// # Errors
+/// As [`session::purse`].
+pub(crate) async fn purse(home: &Home, network: &NetworkArgs) -> Result<Purse, Failure> {
+    let config = tokio::task::block_in_place(|| session::network(home, network.network.as_deref()))?;
+    let mut purse = session::purse(home, config).await?;
+    for line in std::mem::take(&mut purse.made) {
+        output::note(line);
+    }
+    Ok(purse)
 }
 
 /// Runs `work` on a runtime of its own, with warnings on stderr.
@@ -63,8 +79,8 @@ fn address(home: &Home, network: &NetworkArgs) -> Result<(), Failure> {
         return Ok(());
     }
     block_on(async {
-        let account = account(home, network).await?;
-        output::line(account.session.owner());
+        let purse = purse(home, network).await?;
+        output::line(purse.executor.wallet().address());
         Ok(())
     })
 }
@@ -79,18 +95,18 @@ struct Balance {
 
 fn balance(home: &Home, network: &NetworkArgs, json: bool) -> Result<(), Failure> {
     block_on(async {
-        let account = account(home, network).await?;
-        show_balance(&account, json).await
+        let purse = purse(home, network).await?;
+        show_balance(&purse, json).await
     })
 }
 
-async fn show_balance(account: &Account, json: bool) -> Result<(), Failure> {
-    let balances = account.session.executor.balances().await;
+async fn show_balance(purse: &Purse, json: bool) -> Result<(), Failure> {
+    let balances = purse.executor.balances().await;
     let (mist, frost) = balances.map_err(client_failure("the balance cannot be read"))?;
     if json {
         return output::json(&Balance {
-            address: account.session.owner().to_string(),
-            network: account.client.chain().network().name.clone(),
+            address: purse.executor.wallet().address().to_string(),
+            network: purse.client.chain().network().name.clone(),
             mist,
             frost,
         });
@@ -105,22 +121,50 @@ const FOR_WAL: u64 = 2;
 
 fn fund(home: &Home, network: &NetworkArgs) -> Result<(), Failure> {
     block_on(async {
-        let account = account(home, network).await?;
-        let executor = &account.session.executor;
+        let purse = purse(home, network).await?;
+        let executor = &purse.executor;
         let failed = client_failure("the wallet cannot be funded");
         let funded = async {
             let (before, _) = executor.balances().await?;
-            account.client.request_sui(&account.session.owner()).await?;
+            purse.client.request_sui(&purse.executor.wallet().address()).await?;
             let (after, _) = executor.balances().await?;
-            if account.client.chain().network().exchange_object.is_some() {
+            if purse.client.chain().network().exchange_object.is_some() {
                 let mist = after.saturating_sub(before) / FOR_WAL;
                 if mist > 0 {
-                    account.client.buy_wal(executor, mist).await?;
+                    purse.client.buy_wal(executor, mist).await?;
                 }
             }
             Ok(())
         };
         funded.await.map_err(failed)?;
-        show_balance(&account, false).await
+        show_balance(&purse, false).await
     })
+}
+
+/// Takes a key from the files of Sui's or Walrus's own command line.
+fn import(home: &Home, file: Option<&Path>, address: Option<Address>) -> Result<(), Failure> {
+    let target = session::wallet_path(home);
+    if target.exists() {
+        return Err(Failure::new(
+            Code::Failed,
+            format!(
+                "there is a wallet at {}: move it away first (it owns whatever was made with it)",
+                target.display()
+            ),
+        ));
+    }
+    let default = || {
+        let user = std::env::var_os("HOME").filter(|home| !home.is_empty());
+        foreign::default_sui_config(Path::new(&user.unwrap_or_default()))
+    };
+    let file = file.map_or_else(default, Path::to_owned);
+    let failed = |error| client_failure("the key cannot be imported")(error);
+    let wallet = foreign::wallet(&file, address).map_err(failed)?;
+    wallet.save(&target).map_err(failed)?;
+    output::line(wallet.address());
+    output::note(
+        "walrusfs: leave this address to walrusfs alone: when another program spends its coins at the same time, transactions of both \
+         fail",
+    );
+    Ok(())
 }

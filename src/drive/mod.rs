@@ -21,6 +21,7 @@ mod client;
 mod failure;
 pub mod keep;
 mod object;
+pub mod package;
 mod pool;
 pub mod seal;
 mod session;

@@ -72,7 +72,11 @@ impl Session {
         let package = network.drive_package.ok_or_else(|| {
             FsError::new(
                 Kind::Internal,
-                format!("the network {} names no Drive package: set drive_package in its file", network.name),
+                format!(
+                    "the network {} names no Drive package: set drive_package in its network file, or put the package there \
+                     (`walrusfs contract publish`)",
+                    network.name
+                ),
             )
         })?;
         Ok(Self { executor, package, keys, clock, random })

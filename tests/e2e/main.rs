@@ -11,6 +11,7 @@ mod damage;
 mod data;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod harness;
+mod networks;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod real_tree;
 mod sdk;

@@ -7,7 +7,8 @@
 //!
 //! - [`wire`]: exact byte layouts of everything that crosses a boundary. No I/O.
 //! - [`error`], [`retry`]: one error type, bounds for retries.
-//! - [`network`], [`wallet`]: which network, which key.
+//! - [`network`], [`wallet`], [`foreign`]: which network, which key, and both from the files of Sui's and Walrus's own command
+//!   lines.
 //! - [`chain`]: reading Sui and the Walrus objects on it.
 //! - [`tx`]: building transactions offline.
 //! - [`executor`]: signing and sending them, surviving lost answers and crashes.
@@ -20,6 +21,7 @@ pub mod client;
 pub mod error;
 pub mod executor;
 mod faucet;
+pub mod foreign;
 pub mod network;
 pub mod node;
 pub mod read;

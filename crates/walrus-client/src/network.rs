@@ -55,6 +55,39 @@ pub struct NetworkConfig {
     pub node_tls: NodeTls,
 }
 
+/// What is known of a network that is not local. Only the two objects (and the exchange) are configuration; packages, types and
+/// nodes are discovered from them.
+struct Known {
+    name: &'static str,
+    chain_id: &'static str,
+    rpc: &'static str,
+    faucet: Option<&'static str>,
+    system: &'static str,
+    staking: &'static str,
+    exchange: Option<&'static str>,
+}
+
+const KNOWN: [Known; 2] = [
+    Known {
+        name: "mainnet",
+        chain_id: "35834a8a",
+        rpc: "https://fullnode.mainnet.sui.io:443",
+        faucet: None,
+        system: "0x2134d52768ea07e8c43570ef975eb3e4c27a39fa6396bef985b5abc58d03ddd2",
+        staking: "0x10b9d30c28448939ce6c4d6c6e0ffce4a7f8a4ada8248bdad09ef8b70e4a3904",
+        exchange: None,
+    },
+    Known {
+        name: "testnet",
+        chain_id: "4c78adac",
+        rpc: "https://fullnode.testnet.sui.io:443",
+        faucet: Some("https://faucet.testnet.sui.io"),
+        system: "0x6c2547cbbc38025cf3adac45f63cb0a8d12ecf777cdc75a4971612bf97fdf6af",
+        staking: "0xbe46180321c30aab2f8b3501e24048377287fa708018a5b7c2792b35fe339ee3",
+        exchange: Some("0xf4d164ea2def5fe07dc573992a029e010dba09b1a8dcbc44c5c2e79567f39073"),
+    },
+];
+
 fn unnamed() -> String {
     "custom".to_owned()
 }
@@ -64,8 +97,7 @@ impl NetworkConfig {
     pub fn parse(text: &str) -> ClientResult<Self> {
         let config: Self = toml::from_str(text)
             .map_err(|error| ClientError::Invalid(format!("the network file cannot be used: {error}")))?;
-        config.check()?;
-        Ok(config)
+        config.checked()
     }
 
     /// The network file for this configuration.
@@ -76,33 +108,37 @@ impl NetworkConfig {
     /// A network known by name: `mainnet` or `testnet`. Neither has the Drive package yet: `walrusfs contract publish`
     /// puts it there.
     pub fn by_name(name: &str) -> Option<Self> {
-        let (rpc, system, staking, exchange) = match name {
-            "mainnet" => (
-                "https://fullnode.mainnet.sui.io:443",
-                "0x2134d52768ea07e8c43570ef975eb3e4c27a39fa6396bef985b5abc58d03ddd2",
-                "0x10b9d30c28448939ce6c4d6c6e0ffce4a7f8a4ada8248bdad09ef8b70e4a3904",
-                None,
-            ),
-            "testnet" => (
-                "https://fullnode.testnet.sui.io:443",
-                "0x6c2547cbbc38025cf3adac45f63cb0a8d12ecf777cdc75a4971612bf97fdf6af",
-                "0xbe46180321c30aab2f8b3501e24048377287fa708018a5b7c2792b35fe339ee3",
-                Some("0xf4d164ea2def5fe07dc573992a029e010dba09b1a8dcbc44c5c2e79567f39073"),
-            ),
-            _ => return None,
-        };
+        let known = KNOWN.iter().find(|known| known.name == name)?;
         Some(Self {
             name: name.to_owned(),
-            rpc_urls: vec![rpc.to_owned()],
-            faucet_url: (name == "testnet").then(|| "https://faucet.testnet.sui.io".to_owned()),
-            system_object: system.parse().ok()?,
-            staking_object: staking.parse().ok()?,
+            rpc_urls: vec![known.rpc.to_owned()],
+            faucet_url: known.faucet.map(str::to_owned),
+            system_object: known.system.parse().ok()?,
+            staking_object: known.staking.parse().ok()?,
             wal_type: None,
-            exchange_object: exchange.and_then(|id| id.parse().ok()),
+            exchange_object: known.exchange.and_then(|id| id.parse().ok()),
             walrus_package: None,
             drive_package: None,
             node_tls: NodeTls::Pinned,
         })
+    }
+
+    /// The known network on the chain with this id, as Sui writes it: the first four bytes of the genesis digest in hex.
+    pub fn by_chain_id(id: &str) -> Option<Self> {
+        KNOWN.iter().find(|known| known.chain_id.eq_ignore_ascii_case(id)).and_then(|known| Self::by_name(known.name))
+    }
+
+    /// The known network with this System object.
+    pub fn by_system_object(id: &ObjectId) -> Option<Self> {
+        KNOWN.iter().filter_map(|known| Self::by_name(known.name)).find(|network| network.system_object == *id)
+    }
+
+    /// The same, if it can be used.
+    ///
+    /// # Errors
+    /// [`ClientError::Invalid`] names the setting.
+    pub fn checked(self) -> ClientResult<Self> {
+        self.check().map(|()| self)
     }
 
     fn check(&self) -> ClientResult<()> {
@@ -145,6 +181,12 @@ mod tests {
             assert_eq!(NetworkConfig::parse(&config.to_toml().unwrap()).unwrap(), config);
         }
         assert!(NetworkConfig::by_name("moonnet").is_none());
+        for (chain, name) in [("35834a8a", "mainnet"), ("4C78ADAC", "testnet")] {
+            let network = NetworkConfig::by_chain_id(chain).unwrap();
+            assert_eq!(network.name, name);
+            assert_eq!(NetworkConfig::by_system_object(&network.system_object), Some(network));
+        }
+        assert!(NetworkConfig::by_chain_id("00000000").is_none());
     }
 
     #[test]

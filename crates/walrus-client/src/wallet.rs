@@ -53,7 +53,13 @@ impl Wallet {
     /// Makes a new key in `path`, which must not exist, with mode 0600, durable before this returns.
     pub fn create(path: &Path) -> ClientResult<Self> {
         let wallet = Self::generate()?;
-        let text = wallet.to_suiprivkey()?;
+        wallet.save(path)?;
+        Ok(wallet)
+    }
+
+    /// Writes the key to `path`, which must not exist, with mode 0600, durable before this returns.
+    pub fn save(&self, path: &Path) -> ClientResult<()> {
+        let text = self.to_suiprivkey()?;
         let local = |error| ClientError::local(path, error);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(local)?;
         file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(local)?;
@@ -61,7 +67,7 @@ impl Wallet {
         if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
             File::open(dir).and_then(|dir| dir.sync_all()).map_err(local)?;
         }
-        Ok(wallet)
+        Ok(())
     }
 
     /// Reads a key file: one line `suiprivkey1...`, not readable by others.
