@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::StreamExt;
 use redstuff::{
     Axis, BlobId, Consistency, GeneralRecoverySymbol, Metadata, PairIndex, Primary, Recovered, RecoverySymbol,
@@ -34,6 +35,7 @@ use super::peers::Peers;
 use super::placement::Placement;
 use super::service::StorageNode;
 use super::store::BlobFile;
+use super::symbols::Wanted;
 use crate::chain::CommitteeMember;
 
 /// Larger blobs are rebuilt from symbols, sliver by sliver: decoding holds the blob in memory twice.
@@ -225,9 +227,17 @@ impl StorageNode {
             }
         }
         for (axis, pair) in job.missing().await? {
-            match axis {
-                Axis::Primary => job.recover::<Primary>(pair).await?,
-                Axis::Secondary => job.recover::<Secondary>(pair).await?,
+            let recovered = match axis {
+                Axis::Primary => job.recover::<Primary>(pair).await,
+                Axis::Secondary => job.recover::<Secondary>(pair).await,
+            };
+            match recovered {
+                // Symbols of more shards are needed than slivers to decode; the second may be had without the first.
+                Err(HealError::NotEnough { .. }) if metadata.unencoded_length() <= MAX_DECODED => {
+                    job.rebuild(&job.missing().await?).await?;
+                    break;
+                }
+                recovered => recovered?,
             }
         }
         let synced = file.clone();
@@ -380,6 +390,25 @@ impl Job<'_> {
         Ok(slivers)
     }
 
+    /// The symbols of an answer that are proven to be of `target`, by their source.
+    async fn proven<A: SliverAxis>(
+        &self,
+        target: SliverIndex<A>,
+        answer: Bytes,
+    ) -> Result<Vec<(u16, RecoverySymbol<A>)>, HealError>
+    where
+        GeneralRecoverySymbol: IntoRecovery<A>,
+    {
+        let metadata = self.metadata.clone();
+        let verified = move || -> Vec<(u16, RecoverySymbol<A>)> {
+            let symbols = GeneralRecoverySymbol::vec_from_bcs(&answer).unwrap_or_default();
+            let of_target = symbols.into_iter().filter_map(|symbol| symbol.recovery_of(target));
+            let proven = of_target.filter(|symbol| symbol.verify(target, &metadata).is_ok());
+            proven.map(|symbol| (symbol.symbol().source().get(), symbol)).collect()
+        };
+        Ok(self.node.inner.limits.compute(verified).await?)
+    }
+
     /// Rebuilds one sliver from recovery symbols.
     async fn recover<A: SliverAxis>(&self, pair: PairIndex) -> Result<(), HealError>
     where
@@ -389,20 +418,18 @@ impl Job<'_> {
         let need = usize::from(self.placement.params.symbols_per_sliver(A::AXIS));
         let mut symbols: BTreeMap<u16, RecoverySymbol<A>> = BTreeMap::new();
         let size = usize::from(self.metadata.symbol_size().get());
+        // This node's own slivers have symbols of the missing one too.
+        let wanted = Wanted::Target(A::AXIS, target.get());
+        if let Ok(own) = self.node.recovery_symbols(*self.id, wanted, None).await {
+            symbols.extend(self.proven(target, own.into()).await?);
+        }
         for peer in self.node.others(self.placement, self.id) {
             if symbols.len() >= need {
                 break;
             }
             let answer = self.peers.recovery_symbols(peer, self.id, A::AXIS, target.get(), size).await;
-            let Some(answer) = answer else { continue };
-            let metadata = self.metadata.clone();
-            let verified = move || -> Vec<RecoverySymbol<A>> {
-                let symbols = GeneralRecoverySymbol::vec_from_bcs(&answer).unwrap_or_default();
-                let of_target = symbols.into_iter().filter_map(|symbol| symbol.recovery_of(target));
-                of_target.filter(|symbol| symbol.verify(target, &metadata).is_ok()).collect()
-            };
-            for symbol in self.node.inner.limits.compute(verified).await? {
-                symbols.insert(symbol.symbol().source().get(), symbol);
+            if let Some(answer) = answer {
+                symbols.extend(self.proven(target, answer).await?);
             }
         }
         let too_few = || HealError::NotEnough { axis: A::AXIS, index: target.get() };

@@ -24,8 +24,13 @@ pub(crate) struct Local {
 
 impl Local {
     pub(crate) async fn start() -> Self {
+        Self::with_shards(20).await
+    }
+
+    /// As many shards as that, shared evenly.
+    pub(crate) async fn with_shards(shards: u16) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { nodes: NODES as u16, shards: 20, ..Options::default() };
+        let options = Options { nodes: NODES as u16, shards, ..Options::default() };
         let devnet = Devnet::start(dir.path().join("devnet"), options).await.unwrap();
         let network = devnet.status().unwrap().network_config();
         assert_eq!(network.node_tls, NodeTls::Pinned);
@@ -54,8 +59,8 @@ impl Local {
         executor: &Executor,
         data: &[u8],
     ) -> Result<StoredBlob, ClientError> {
-        let params = redstuff::Params::new(20).unwrap();
-        let encoded = redstuff::encode(&params, data.to_vec()).unwrap();
+        let state = self.client.state().await.unwrap();
+        let encoded = redstuff::encode(state.committee.params(), data.to_vec()).unwrap();
         client.store_blob(executor, Arc::new(encoded), 5, true, None).await
     }
 

@@ -105,21 +105,21 @@ async fn quiet(local: &Local) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_range_costs_one_request_for_each_row_that_it_touches() {
     const MIB: u64 = 1 << 20;
-    let local = Local::start().await;
+    let local = Local::with_shards(100).await;
     let data = data(5, 64 * MIB as usize);
     let id = local.store(&data).await.unwrap().blob_id;
     quiet(&local).await;
     let reader = local.stranger(NodeTls::Pinned);
     reader.read_range(&id, 0..1).await.unwrap();
-    // Eight rows of a little more than 8 MiB.
-    let row = redstuff::Params::new(20).unwrap().sliver_length(redstuff::Axis::Primary, 64 * MIB).unwrap() as u64;
+    // 34 rows of a little less than 2 MiB.
+    let row = redstuff::Params::new(100).unwrap().sliver_length(redstuff::Axis::Primary, 64 * MIB).unwrap() as u64;
     for (start, length, rows) in [
-        (5_000_000, 4096, 1),
+        (5 * row + 1000, 4096, 1),
         (row - 100, 4096, 2),
         (3 * row, MIB, 1),
         (4 * row - MIB / 2, MIB, 2),
         (row, 2 * row, 2),
-        (0, 64 * MIB, 8),
+        (0, 64 * MIB, (64 * MIB).div_ceil(row)),
     ] {
         let (requests, bytes) = traffic(&local);
         let read = reader.read_range(&id, start..start + length).await.unwrap();
