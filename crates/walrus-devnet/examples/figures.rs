@@ -159,13 +159,15 @@ async fn whole_blobs(bench: &Bench, shards: u16, state: &str, sizes: &[u64], see
             return Err("another length than was stored".into());
         }
         println!(
-            "| {shards} | {state} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {shards} | {state} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             size_name(*size),
             write.requests,
             ratio(write.bytes, *size),
+            ms(write.time),
             rate(*size, write.time),
             cost.requests,
             ratio(cost.bytes, *size),
+            ms(cost.time),
             rate(*size, cost.time),
         );
         stored.push((*size, id));
@@ -225,9 +227,9 @@ async fn main() -> Outcome<()> {
     }
     let mut benches = Vec::new();
     println!(
-        "| shards | network | blob | write: requests | wire bytes per byte | MiB/s | read: requests | wire bytes per byte | MiB/s |"
+        "| shards | network | blob | write: requests | wire bytes per byte | ms | MiB/s | read: requests | wire bytes per byte | ms | MiB/s |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for shards in &shards {
         let bench = Bench::start(*shards).await?;
         // The first blob pays for connections; it is not counted.
