@@ -12,6 +12,7 @@ pub mod ids;
 pub mod seam;
 
 pub mod cache;
+pub mod check;
 pub mod cli;
 pub mod crypto;
 pub mod drive;

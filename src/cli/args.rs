@@ -42,6 +42,10 @@ pub enum Command {
     /// Create drives and manage their storage
     #[command(subcommand)]
     Drive(DriveCommand),
+    /// Check a drive, and mend it
+    Fsck(FsckArgs),
+    /// Keep the changes of this machine after another one has committed to the drive
+    Recover(RecoverArgs),
     /// The wallet that owns drives and pays for storage
     #[command(subcommand)]
     Wallet(WalletCommand),
@@ -152,6 +156,55 @@ pub struct StatusArgs {
     /// One JSON object, or an array of them without a mount point
     #[arg(long)]
     pub json: bool,
+}
+
+/// `walrusfs fsck`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A drive never needs a check after a crash; this finds what broken disks, lost nodes or bugs may have done. Without
+--repair nothing is changed, and the drive may be mounted. With it the drive must not be mounted anywhere. What it can
+find and mend is in docs/fsck.md. The exit code is 0 when nothing is wrong (any more) and 8 otherwise.
+
+Examples:
+  walrusfs fsck default                 names, books and the storage pool
+  walrusfs fsck default --deep          also read every byte and ask every node
+  walrusfs fsck walrus:media --repair")]
+pub struct FsckArgs {
+    /// Label or object id
+    pub drive: String,
+    /// Mend what can be mended
+    #[arg(long)]
+    pub repair: bool,
+    /// Read and unseal every chunk, and ask the nodes for every sliver
+    #[arg(long)]
+    pub deep: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Network to use
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// `walrusfs recover`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+When another machine took over a drive while this one still had changes in its journal, a mount refuses those changes.
+This adds them to the drive: new files under their names; files that both have changed as copies named
+NAME.conflict-TIME.EXTENSION beside the other machine's. Nothing is removed or overwritten. The drive must not be mounted
+anywhere.
+
+Example:
+  walrusfs recover default")]
+pub struct RecoverArgs {
+    /// Label or object id
+    pub drive: String,
+    /// One JSON array
+    #[arg(long)]
+    pub json: bool,
+    /// Network to use
+    #[command(flatten)]
+    pub network: NetworkArgs,
 }
 
 /// `walrusfs drive`

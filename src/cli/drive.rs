@@ -130,7 +130,8 @@ async fn list(home: &Home, network: &NetworkArgs, json: bool) -> Result<(), Fail
     Ok(())
 }
 
-async fn open(home: &Home, name: &str, network: &NetworkArgs) -> Result<(Account, DriveClient), Failure> {
+/// Opens the drive that `name` names with what this home has.
+pub(crate) async fn open(home: &Home, name: &str, network: &NetworkArgs) -> Result<(Account, DriveClient), Failure> {
     let name = assemble::drive_name(&DriveName::parse(name)?)?;
     let account = account(home, network).await?;
     let drive = DriveClient::open(&account.session, &name, &Secrets::default(), assemble::holder(home)?)

@@ -17,11 +17,13 @@ pub mod control;
 pub mod devnet;
 pub mod drive;
 pub mod exit;
+pub mod fsck;
 pub mod helper;
 pub mod home;
 pub mod mount;
 pub mod options;
 pub mod output;
+pub mod recover;
 pub mod session;
 pub mod status;
 pub mod umount;
@@ -71,6 +73,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Status(args) => status::run(&args),
         Command::Devnet(args) => devnet::run(args, &home::Home::open()?),
         Command::Drive(command) => drive::run(&command),
+        Command::Fsck(args) => fsck::run(&args),
+        Command::Recover(args) => recover::run(&args),
         Command::Wallet(command) => wallet::run(&command),
         Command::Contract(command) => contract::run(&command),
         Command::Blob(command) => blob::run(&command),

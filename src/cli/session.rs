@@ -7,7 +7,7 @@ use super::devnet;
 use super::exit::{Code, Failure};
 use super::home::Home;
 use crate::drive::{self, chain_error};
-use crate::seam::{OsRandom, SystemClock};
+use crate::seam::{OsRandom, SystemClock, stage};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use walrus_client::ClientError;
@@ -129,9 +129,9 @@ pub async fn purse(home: &Home, network: NetworkConfig) -> Result<Purse, Failure
     let address = wallet.address();
     let config = ClientConfig::default();
     let client = WalrusClient::connect(network, config).map_err(failed("the network cannot be used"))?;
-    let executor =
-        Executor::open(&home.state.join("wallet"), Arc::new(wallet), client.chain().clone(), ExecutorConfig::default())
-            .map_err(failed("the wallet cannot be used"))?;
+    let executing = ExecutorConfig { answered: || stage("sent"), ..ExecutorConfig::default() };
+    let executor = Executor::open(&home.state.join("wallet"), Arc::new(wallet), client.chain().clone(), executing)
+        .map_err(failed("the wallet cannot be used"))?;
     let mut purse = Purse { client: Arc::new(client), executor: Arc::new(executor), made: Vec::new() };
     if new {
         purse.made.push(format!("made the wallet {address}"));

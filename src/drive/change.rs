@@ -51,6 +51,8 @@ pub struct RegisteredBlob {
     pub registered_epoch: u32,
     /// Whether a commit has certified it.
     pub certified: bool,
+    /// Its unencoded length, bytes.
+    pub size: u64,
 }
 
 /// A blob whose storage a quorum of nodes confirmed.
@@ -191,35 +193,66 @@ impl DriveClient {
         let known = self.pooled(blobs).await?;
         let orphans: Vec<[u8; 32]> =
             known.into_iter().flatten().filter(|blob| !blob.certified).map(|blob| blob.blob_id).collect();
-        for batch in orphans.chunks(MAX_DELETIONS) {
+        self.delete_registered(&orphans).await?;
+        Ok(orphans.len())
+    }
+
+    /// Deletes blobs of the pool, certified or not: only for those that no pack of the committed tree is, and that no commit
+    /// in flight names. Blobs that the pool does not hold are passed over; answers how many there were.
+    pub async fn delete_unnamed(&self, blobs: &[[u8; 32]]) -> FsResult<usize> {
+        let _one = self.changing.lock().await;
+        self.settle().await?;
+        let known = self.pooled(blobs).await?;
+        let held: Vec<[u8; 32]> = known.into_iter().flatten().map(|blob| blob.blob_id).collect();
+        self.delete_registered(&held).await?;
+        Ok(held.len())
+    }
+
+    async fn delete_registered(&self, blobs: &[[u8; 32]]) -> FsResult<()> {
+        for batch in blobs.chunks(MAX_DELETIONS) {
             let lent = |tx: &mut Tx, pool: Argument| {
                 batch.iter().try_for_each(|blob| tx.delete_pooled_blob(pool, U256(*blob)))
             };
-            self.with_pool(0, "packs that were given up could not be deleted", lent).await?;
+            self.with_pool(0, "packs that nothing names could not be deleted", lent).await?;
         }
-        if !orphans.is_empty() {
+        if !blobs.is_empty() {
             self.update_pool().await;
         }
-        Ok(orphans.len())
+        Ok(())
+    }
+
+    /// Every blob that the pool holds. One request per 500 blobs and two per 50.
+    pub async fn all_pooled(&self) -> FsResult<Vec<RegisteredBlob>> {
+        let table = self.state().pool.table;
+        let read = async {
+            let transport = self.session.chain().transport();
+            let fields = transport.fields(&table).await?;
+            let found = self.blobs_of(&fields).await?;
+            Ok(found.into_iter().flatten().collect())
+        };
+        let found: ClientResult<Vec<RegisteredBlob>> = read.await;
+        found.map_err(|error| chain_error("cannot list the storage pool", error))
+    }
+
+    /// The blobs behind fields of the pool's table, in order.
+    async fn blobs_of(&self, fields: &[Address]) -> ClientResult<Vec<Option<RegisteredBlob>>> {
+        let transport = self.session.chain().transport();
+        let found = transport.objects(fields).await?;
+        let mut ids = Vec::with_capacity(found.len());
+        for field in found {
+            ids.push(field.map(|field| field.decode::<Field<U256, Address>>()).transpose()?.map(|f| f.value));
+        }
+        let present: Vec<Address> = ids.iter().flatten().copied().collect();
+        let mut objects = transport.objects(&present).await?.into_iter();
+        // Only what has a field was asked for: an absent blob takes no answer.
+        ids.into_iter().map(|id| id.and_then(|_| objects.next().flatten()).map(registered).transpose()).collect()
     }
 
     /// What the pool knows of `blobs`, in order; `None` where it does not hold one.
     pub async fn pooled(&self, blobs: &[[u8; 32]]) -> FsResult<Vec<Option<RegisteredBlob>>> {
         let table = self.state().pool.table;
-        let read = async {
-            let transport = self.session.chain().transport();
-            let fields: Vec<Address> = blobs.iter().map(|blob| pooled_blob_field_id(&table, &U256(*blob))).collect();
-            let found = transport.objects(&fields).await?;
-            let mut ids = Vec::with_capacity(found.len());
-            for field in found {
-                ids.push(field.map(|field| field.decode::<Field<U256, Address>>()).transpose()?.map(|f| f.value));
-            }
-            let present: Vec<Address> = ids.iter().flatten().copied().collect();
-            let mut objects = transport.objects(&present).await?.into_iter();
-            // Only what has a field was asked for: an absent blob takes no answer.
-            ids.into_iter().map(|id| id.and_then(|_| objects.next().flatten()).map(registered).transpose()).collect()
-        };
-        let found: ClientResult<Vec<Option<RegisteredBlob>>> = read.await;
+        let fields: Vec<Address> = blobs.iter().map(|blob| pooled_blob_field_id(&table, &U256(*blob))).collect();
+        let found = self.blobs_of(&fields).await;
         found.map_err(|error| chain_error("cannot read which packs are registered", error))
     }
 
@@ -560,5 +593,6 @@ fn registered(object: ObjectInfo) -> ClientResult<RegisteredBlob> {
         object_id: object.id,
         registered_epoch: blob.registered_epoch,
         certified: blob.certified_epoch.is_some(),
+        size: blob.unencoded_size,
     })
 }

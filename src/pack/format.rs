@@ -123,6 +123,16 @@ impl Trailer {
     }
 }
 
+/// Reads the header of a pack of which only blob id and size are known: its key epoch and salt.
+///
+/// # Errors
+/// [`Kind::Corrupt`] when the blob is no pack.
+pub async fn read_header(source: &dyn PackSource, pack: &PackRef) -> FsResult<(KeyEpoch, [u8; 32])> {
+    let head = source.read(pack, 0, HEADER as u32).await?;
+    let head = head.as_ref().try_into();
+    parse_header(head.map_err(|_| FsError::new(Kind::Corrupt, "not a pack: shorter than a header"))?)
+}
+
 /// Reads header, trailer and index of a pack: what every unit of it is. For compaction and recovery; the pack's `size`
 /// must be known. Checks that the header agrees with `pack`.
 pub async fn read_index(source: &dyn PackSource, pack: &PackRef, keys: &KeyRing) -> FsResult<Vec<IndexEntry>> {

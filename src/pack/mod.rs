@@ -19,7 +19,7 @@ mod source;
 mod unit;
 mod writer;
 
-pub use format::{IndexEntry, Origin, read_index};
+pub use format::{IndexEntry, Origin, read_header, read_index};
 pub use source::{MemorySource, PackRef, PackSource, RootRef};
 pub use unit::{UnitAddr, UnitKind, open_unit, unseal_unit};
 pub use writer::{PackWriter, SealedPack};

@@ -4,7 +4,9 @@
 mod block_file;
 mod clock;
 mod random;
+mod stage;
 
 pub use block_file::{BlockDir, BlockFile, OsDir};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use random::{OsRandom, Random, SeededRandom};
+pub use stage::stage;

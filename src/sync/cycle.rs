@@ -7,8 +7,10 @@ use super::packing::{Packed, Packer};
 use super::pending::Pending;
 use crate::drive::CommitTag;
 use crate::error::{FsError, FsResult, Kind};
-use crate::ids::Sequence;
+use crate::ids::{PackNo, Sequence};
 use crate::pack::{PackRef, PackWriter, SealedPack};
+use crate::seam::stage;
+use crate::tree::record::PackEntry;
 use crate::tree::{CommitInput, NewPack};
 use crate::vfs::{Cut, Outcome};
 use std::sync::Arc;
@@ -47,7 +49,8 @@ impl<'a> Cycle<'a> {
         }
         shared.enter(Stage::Cut);
         let cut = shared.insist("cutting the journal", || self.cut()).await?;
-        let frozen = parts.tree.frozen().is_some_and(|frozen| !frozen.is_empty());
+        stage("cut");
+        let frozen = parts.tree.frozen().is_some_and(|frozen| !frozen.is_empty()) || parts.tree.needs_mending();
         if !frozen && !shared.garbage_due() {
             parts.vfs.abort_cut();
             shared.certified(cut.changes);
@@ -114,17 +117,20 @@ impl<'a> Cycle<'a> {
             sequence,
             tag: tag(parts),
             certify: std::mem::take(&mut self.certify),
-            delete: commit.delete.iter().map(|(_, entry)| entry.blob_id).collect(),
+            delete: blobs_of(&commit.delete),
             root,
             log_drop: commit.log_drop,
             log_append: commit.log_append.clone().map(Into::into),
         };
         self.promise(&request, cut, &moved).await?;
+        stage("promised");
         self.commit(request).await?;
+        stage("committed");
         parts.tree.finish_commit(commit, root)?;
         let vfs = Arc::clone(&parts.vfs);
         blocking(move || vfs.finish_cut(cut, &moved)).await??;
-        self.settle(sequence).await?;
+        stage("finished");
+        self.settle().await?;
         shared.commits.fetch_add(1, Ordering::Relaxed);
         shared.certified(cut.changes);
         shared.look_for_garbage().await;
@@ -177,6 +183,10 @@ impl<'a> Cycle<'a> {
             let stored = self.store(pack).await?;
             self.keep(stored);
         }
+        if let Some(lost) = packer.lost {
+            let pack = PackEntry::lost().as_ref();
+            self.packs.push(NewPack { number: lost.number, pack });
+        }
         Ok((open, packer.moved))
     }
 
@@ -189,6 +199,7 @@ impl<'a> Cycle<'a> {
 
     /// Stores a pack on the network and in the cache.
     async fn store(&self, pack: SealedPack) -> FsResult<(NewPack, StoredBlob)> {
+        stage("sealed");
         let (shared, parts) = (self.shared, &self.shared.parts);
         let encoded = shared.insist("encoding a pack", || parts.network.encode(pack.bytes.clone())).await?;
         let registered = {
@@ -196,7 +207,7 @@ impl<'a> Cycle<'a> {
             registered.push(encoded.blob_id().0);
             registered.clone()
         };
-        self.write_pending(Pending::storing(parts.tree.sequence(), registered)).await?;
+        self.write_pending(Pending::storing(parts.tree.ground()?, registered)).await?;
         let stored = shared.insist("uploading a pack", || parts.network.store(Arc::clone(&encoded))).await?;
         drop(encoded);
         shared.packs.fetch_add(1, Ordering::Relaxed);
@@ -217,12 +228,13 @@ impl<'a> Cycle<'a> {
     /// holds.
     async fn promise(&self, request: &CommitRequest, cut: Cut, moved: &crate::tree::Moved) -> FsResult<()> {
         let registered = self.registered.lock().clone();
-        let pending = Pending::commit(request.sequence, request.tag, cut.lsn, moved, registered);
+        let ground = self.shared.parts.tree.ground()?;
+        let pending = Pending::commit(ground, request.sequence, request.tag, cut.lsn, moved, registered);
         self.write_pending(pending).await
     }
 
-    async fn settle(&self, sequence: Sequence) -> FsResult<()> {
-        self.write_pending(Pending::settled(sequence)).await
+    async fn settle(&self) -> FsResult<()> {
+        self.write_pending(Pending::settled(self.shared.parts.tree.ground()?)).await
     }
 
     async fn write_pending(&self, pending: Pending) -> FsResult<()> {
@@ -249,6 +261,11 @@ impl<'a> Cycle<'a> {
             }
         }
     }
+}
+
+/// The blobs of packs to delete; a lost pack has none.
+fn blobs_of(packs: &[(PackNo, PackEntry)]) -> Vec<[u8; 32]> {
+    packs.iter().filter(|(_, entry)| !entry.is_lost()).map(|(_, entry)| entry.blob_id).collect()
 }
 
 /// A new commit's name.

@@ -11,6 +11,7 @@
 //! bounded by the pack size. Assumes that the vfs stops writers before the journal is full.
 //! Must never: let a name point to data that is not certified, or drop journal segments before the commit is final.
 
+mod conflict;
 mod cycle;
 mod engine;
 mod loader;
@@ -19,12 +20,13 @@ mod packing;
 mod pending;
 mod reopen;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod walrus;
 
+pub use conflict::{Kept, Side, keep_both};
 pub use engine::{Config, Engine, Parts, Problem, Stage, Status};
 pub use loader::Loader;
 pub use network::{Capacity, CommitRequest, Committed, Network, StoredBlob};
 pub use pending::{InFlight, Pending, Verdict, judge};
-pub use reopen::{Reopened, Standing, reopen};
+pub use reopen::{Reopened, Standing, ground_of, has_lost_base, reopen};
 pub use walrus::{WalrusNetwork, WalrusSlivers};

@@ -3,9 +3,9 @@
 
 use super::engine::Shared;
 use super::loader::{Loader, in_background};
-use crate::crypto::KeyRing;
+use crate::crypto::{KeyRing, TAG};
 use crate::error::{FsError, FsResult, Kind};
-use crate::ids::{CHUNK, Ino, Sequence};
+use crate::ids::{CHUNK, Ino, PackNo, Sequence};
 use crate::pack::{Origin, PackWriter, SealedPack, UnitKind};
 use crate::tree::record::{ChunkAddr, SpoolRef};
 use crate::tree::{Moved, Tree};
@@ -35,6 +35,17 @@ pub(super) struct Packer {
     exhausted: bool,
     /// Where every chunk of the cut lies now.
     pub(super) moved: Moved,
+    /// Stands for chunks that the local disk lost, once there are any.
+    pub(super) lost: Option<LostChunks>,
+}
+
+/// A pack that does not exist: chunks that the local disk lost lie there, so that reading them fails and everything else
+/// goes on. Its number is the pack table's ([`PackEntry::lost`](crate::tree::record::PackEntry::lost)).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LostChunks {
+    pub(super) number: PackNo,
+    /// Where the next would lie.
+    next: u64,
 }
 
 /// What the packer has for its caller.
@@ -52,6 +63,8 @@ struct Trip {
     writer: PackWriter,
     left: Vec<SpoolPlace>,
     done: Vec<(SpoolRef, ChunkAddr)>,
+    /// Chunks that the local disk lost.
+    lost: Vec<SpoolPlace>,
     needs: Option<Needs>,
 }
 
@@ -71,6 +84,7 @@ impl Packer {
             waiting: Vec::new(),
             exhausted: false,
             moved: Moved::new(),
+            lost: None,
         }
     }
 
@@ -90,6 +104,9 @@ impl Packer {
             };
             let trip = self.seal(current).await?;
             self.moved.extend(trip.done);
+            for place in &trip.lost {
+                self.lose(place)?;
+            }
             self.waiting = trip.left;
             if let Some(needs) = trip.needs {
                 self.loader.load(needs).await?;
@@ -98,6 +115,29 @@ impl Packer {
             }
             writer = Some(trip.writer);
         }
+    }
+
+    /// Gives a chunk whose journal frame is damaged a place where reading it fails.
+    fn lose(&mut self, place: &SpoolPlace) -> FsResult<()> {
+        let first = u64::from(CHUNK as u32);
+        let mut lost = match self.lost {
+            Some(lost) => lost,
+            None => LostChunks { number: self.tree.allocate_pack()?, next: first },
+        };
+        let SpoolPlace { ino, index, len, at, .. } = place;
+        let from = index.saturating_mul(CHUNK as u64);
+        tracing::error!(
+            inode = ino.0,
+            from,
+            bytes = len,
+            "the local disk damaged the journal: these bytes of a file are lost, reading them fails"
+        );
+        let (plain, birth) = (*len, self.birth);
+        let stored = plain.saturating_add(TAG as u32);
+        self.moved.insert(*at, ChunkAddr { pack: lost.number, offset: lost.next, stored, plain, birth });
+        lost.next = lost.next.saturating_add(u64::from(stored));
+        self.lost = Some(lost);
+        Ok(())
     }
 
     async fn fetch_places(&mut self) -> FsResult<()> {
@@ -118,6 +158,7 @@ impl Packer {
         let (target, birth, operation) = (self.target, self.birth, self.operation);
         in_background(move || {
             let mut done = Vec::with_capacity(waiting.len());
+            let mut lost = Vec::new();
             let mut waiting = waiting.into_iter().peekable();
             let mut needs = None;
             while let Some(place) = waiting.peek() {
@@ -125,6 +166,10 @@ impl Packer {
                     break;
                 }
                 let plain = match vfs.read_chunk(place) {
+                    Outcome::Done(Err(error)) if error.kind() == Kind::Corrupt && vfs.is_lost(place) => {
+                        lost.extend(waiting.next());
+                        continue;
+                    }
                     Outcome::Done(plain) => plain?,
                     Outcome::Wait(more) => {
                         needs = Some(more);
@@ -141,7 +186,7 @@ impl Packer {
                 done.push((place.at, addr));
                 waiting.next();
             }
-            Ok(Trip { writer, left: waiting.collect(), done, needs })
+            Ok(Trip { writer, left: waiting.collect(), done, lost, needs })
         })
         .await?
     }

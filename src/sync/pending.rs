@@ -3,8 +3,8 @@
 use crate::drive::CommitTag;
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::{Lsn, Sequence};
-use crate::tree::Moved;
 use crate::tree::record::{ChunkAddr, SpoolRef};
+use crate::tree::{Ground, Moved};
 use serde::{Deserialize, Serialize};
 
 /// The journal's pending record, version 1 (BCS).
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Pending {
     /// Layout version.
     version: u16,
-    /// Sequence of the Drive that the journal's changes build on.
-    pub base: Sequence,
+    /// The state of the Drive that the journal's changes build on.
+    pub ground: Ground,
     /// The commit that was about to be sent.
     pub commit: Option<InFlight>,
     /// Blobs that were about to be registered for a commit that has not happened: if it never does, they only take
@@ -37,7 +37,9 @@ pub struct InFlight {
 const VERSION: u16 = 1;
 
 impl Pending {
+    /// A commit of `sequence`, on the state before it, is about to be sent.
     pub(super) fn commit(
+        ground: Ground,
         sequence: Sequence,
         tag: CommitTag,
         cut: Lsn,
@@ -46,17 +48,16 @@ impl Pending {
     ) -> Self {
         let mut moved: Vec<_> = moved.iter().map(|(at, addr)| (*at, *addr)).collect();
         moved.sort_unstable();
-        let base = Sequence(sequence.0.saturating_sub(1));
-        Self { version: VERSION, base, commit: Some(InFlight { sequence, tag, cut, moved }), registered }
+        Self { version: VERSION, ground, commit: Some(InFlight { sequence, tag, cut, moved }), registered }
     }
 
-    pub(super) fn settled(base: Sequence) -> Self {
-        Self { version: VERSION, base, commit: None, registered: Vec::new() }
+    pub(super) fn settled(ground: Ground) -> Self {
+        Self { version: VERSION, ground, commit: None, registered: Vec::new() }
     }
 
     /// Nothing is in flight; `registered` may take capacity for nothing.
-    pub fn storing(base: Sequence, registered: Vec<[u8; 32]>) -> Self {
-        Self { version: VERSION, base, commit: None, registered }
+    pub fn storing(ground: Ground, registered: Vec<[u8; 32]>) -> Self {
+        Self { version: VERSION, ground, commit: None, registered }
     }
 
     /// The record's bytes.
@@ -98,8 +99,7 @@ pub enum Verdict {
 pub fn judge(pending: Option<&Pending>, drive: Sequence, tag: CommitTag) -> Verdict {
     match pending {
         None => Verdict::Replay,
-        Some(Pending { base, commit: None, .. }) if *base == drive => Verdict::Replay,
-        Some(Pending { base, commit: Some(_), .. }) if *base == drive => Verdict::Replay,
+        Some(Pending { ground, .. }) if ground.sequence == drive => Verdict::Replay,
         Some(Pending { commit: Some(commit), .. }) if commit.sequence == drive && commit.tag == tag => {
             Verdict::Trim(commit.clone())
         }
@@ -113,9 +113,10 @@ mod tests {
 
     #[test]
     fn a_journal_is_judged_by_the_sequence_it_builds_on() {
-        let flight = Pending::commit(Sequence(8), [1; 16], Lsn(50), &Moved::new(), vec![[5; 32]]);
+        let flight =
+            Pending::commit(Ground::empty(Sequence(7)), Sequence(8), [1; 16], Lsn(50), &Moved::new(), vec![[5; 32]]);
         let commit = flight.commit.clone().unwrap();
-        let settled = Pending::settled(Sequence(8));
+        let settled = Pending::settled(Ground::empty(Sequence(8)));
         let cases = [
             (None, 3, 0, Verdict::Replay),
             (Some(&settled), 8, 0, Verdict::Replay),
@@ -133,8 +134,8 @@ mod tests {
 
     #[test]
     fn damaged_and_later_records_are_refused() {
-        let bytes = Pending::settled(Sequence(3)).encode().unwrap();
-        assert_eq!(Pending::decode(&bytes).unwrap(), Pending::settled(Sequence(3)));
+        let bytes = Pending::settled(Ground::empty(Sequence(3))).encode().unwrap();
+        assert_eq!(Pending::decode(&bytes).unwrap(), Pending::settled(Ground::empty(Sequence(3))));
         for cut in 0..bytes.len() {
             assert!(Pending::decode(&bytes[..cut]).is_err());
         }

@@ -3,10 +3,10 @@
 use super::pending::{Pending, Verdict, judge};
 use crate::crypto::KeyRing;
 use crate::drive::CommitTag;
-use crate::error::FsResult;
-use crate::ids::Sequence;
+use crate::error::{FsError, FsResult, Kind};
 use crate::journal::{Journal, Limits, Recovery};
 use crate::seam::BlockDir;
+use crate::tree::Ground;
 use std::sync::Arc;
 
 /// What came of opening a journal.
@@ -31,18 +31,19 @@ pub struct Standing {
 }
 
 /// Opens the journal in the directory that `dir` opens (it is opened twice when a commit in flight turns out to have
-/// happened). `sequence` and `tag` are the Drive's, as just read. Blocks on the disk.
+/// happened). `drive` and `tag` are the Drive's, as just
+/// read. Blocks on the disk.
 pub fn reopen(
     dir: impl Fn() -> FsResult<Box<dyn BlockDir>>,
     keys: &Arc<KeyRing>,
     limits: Limits,
-    sequence: Sequence,
+    drive: Ground,
     tag: CommitTag,
 ) -> FsResult<Reopened> {
     let open = || Journal::open(dir()?, Arc::clone(keys), limits);
     let (mut journal, mut recovery) = open()?;
     let pending = recovery.pending.as_deref().map(Pending::decode).transpose()?;
-    match judge(pending.as_ref(), sequence, tag) {
+    match judge(pending.as_ref(), drive.sequence, tag) {
         Verdict::Replay => {}
         Verdict::Trim(commit) => {
             journal.trim(commit.cut, &commit.moved.into_iter().collect())?;
@@ -53,8 +54,33 @@ pub fn reopen(
         Verdict::Conflict => return Ok(Reopened::Conflict { changes: recovery.batches.len() }),
     }
     let orphans = pending.map(|pending| pending.registered).unwrap_or_default();
-    let note = Pending::storing(sequence, orphans.clone()).encode()?;
+    let note = Pending::storing(drive, orphans.clone()).encode()?;
     let lsn = journal.put_pending(&note)?;
     journal.sync(lsn)?;
     Ok(Reopened::Ready(Box::new(Standing { journal, recovery, orphans })))
+}
+
+/// Whether the journal in `dir` has changes that have lost their base: somebody else has committed since. Changes nothing
+/// that opening the journal does not change.
+///
+/// # Errors
+/// When the disk cannot be read, or the journal's record of its base is damaged.
+pub fn has_lost_base(
+    dir: Box<dyn BlockDir>,
+    keys: &Arc<KeyRing>,
+    sequence: crate::ids::Sequence,
+    tag: CommitTag,
+) -> FsResult<bool> {
+    let (_, recovery) = Journal::open(dir, Arc::clone(keys), Limits::default())?;
+    let pending = recovery.pending.as_deref().map(Pending::decode).transpose()?;
+    Ok(judge(pending.as_ref(), sequence, tag) == Verdict::Conflict && !recovery.batches.is_empty())
+}
+
+/// The committed state that a journal's changes stand on.
+///
+/// # Errors
+/// When its record of that is missing or damaged.
+pub fn ground_of(recovery: &Recovery) -> FsResult<Ground> {
+    let missing = || FsError::new(Kind::Corrupt, "the journal does not say what its changes stand on");
+    Ok(Pending::decode(recovery.pending.as_deref().ok_or_else(missing)?)?.ground)
 }

@@ -5,6 +5,7 @@ use super::network::{Capacity, CommitRequest, Committed, Network, StoredBlob};
 use crate::cache::{Sliver, SliverSource};
 use crate::drive::{BlobToRegister, CertifiedBlob, CommitPlan, DriveClient, chain_error};
 use crate::error::{FsError, FsResult, Kind};
+use crate::seam::stage;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use walrus_client::ClientError;
 use walrus_client::client::WalrusClient;
 use walrus_client::read::{BlobRef, Check};
+use walrus_client::store::ProgressHook;
 use walrus_client::wire::message::Persistence;
 
 /// Packs and commits of one drive.
@@ -34,8 +36,14 @@ impl WalrusNetwork {
     async fn upload(&self, blob: Arc<Encoded<Bytes>>, object_id: sui_sdk_types::Address) -> FsResult<StoredBlob> {
         let (blob_id, size) = (blob.blob_id().0, blob.blob().len() as u64);
         let persistence = Persistence::Deletable(object_id);
-        let certificate = self.client.upload(blob, persistence, None).await;
+        let hook: ProgressHook = Arc::new(|progress| {
+            if progress.sent_bytes > 0 {
+                stage("uploading");
+            }
+        });
+        let certificate = self.client.upload(blob, persistence, Some(hook)).await;
         let certificate = certificate.map_err(|error| chain_error("a pack could not be uploaded", error))?;
+        stage("confirmed");
         Ok(StoredBlob { blob_id, size, object_id, certificate })
     }
 }
@@ -101,6 +109,7 @@ impl Network for WalrusNetwork {
                 .first()
                 .map(|registered| registered.object_id)
                 .ok_or_else(|| FsError::new(Kind::Internal, "the chain answered a registration without an object"))?;
+            stage("registered");
             self.upload(blob, object_id).await
         }
         .boxed()

@@ -63,7 +63,7 @@ impl Key {
     }
 
     /// The first key that `space` can have.
-    pub(super) fn first_of(space: Space) -> Self {
+    pub fn first_of(space: Space) -> Self {
         Self { space, owner: Ino(0), kind: KeyKind::Counters, num: 0, name: Box::default() }
     }
 }

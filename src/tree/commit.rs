@@ -80,6 +80,8 @@ pub struct Draft {
     delete: Vec<(PackNo, PackEntry)>,
     /// What the log may be filled to, sealed bytes.
     log_total: usize,
+    /// Parts of the old tree are lost: everything that is left is written anew.
+    rebuild: bool,
     fits_log: bool,
 }
 
@@ -93,6 +95,13 @@ impl Draft {
     pub fn delete(&self) -> &[(PackNo, PackEntry)] {
         &self.delete
     }
+}
+
+struct CommitInputs {
+    base: Arc<Base>,
+    cut: Arc<Layer>,
+    next_pack: u64,
+    corrections: Layer,
 }
 
 /// A commit, ready for its transaction.
@@ -111,6 +120,7 @@ pub struct Commit {
     next: Next,
     cut: Arc<Layer>,
     moved: Moved,
+    rebuilt: bool,
 }
 
 #[derive(Debug)]
@@ -145,7 +155,8 @@ impl Tree {
     /// nothing, so it may be thrown away and made again.
     pub async fn draft(&self, input: CommitInput, source: &dyn PackSource, keys: &KeyRing) -> FsResult<Draft> {
         let reading = Reading { tree: self, source, keys };
-        let (base, cut, next_pack) = self.commit_inputs()?;
+        let CommitInputs { base, cut, next_pack, corrections } = self.commit_inputs()?;
+        let rebuild = self.has_lost_units();
         if input.sequence <= base.sequence {
             return Err(FsError::new(
                 Kind::Internal,
@@ -153,7 +164,7 @@ impl Tree {
             ));
         }
         let files = placed(&cut, &input.moved)?;
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new(rebuild);
         let mut fresh = BTreeSet::new();
         for new in &input.packs {
             ledger.open_account(new.number, entry_of(&new.pack, input.sequence))?;
@@ -164,21 +175,33 @@ impl Tree {
             ledger.open_account(number, entry_of(&unknown, input.sequence))?;
             fresh.insert(number);
         }
-        let mut table = ledger.refer(&files, &fresh, &base, &reading).await?;
+        let mut table = corrections;
+        table.extend(ledger.refer(&files, &fresh, &base, &reading).await?);
         let delete = self.due(&input, &base, &cut, &mut ledger, &reading).await?;
         table.extend(next_pack_record(&base, next_pack, &reading).await?);
         ledger.stamp(input.now_ms);
-        let mut draft =
-            Draft { input, base, cut, files, table, ledger, delete, log_total: self.shape.log_total, fits_log: false };
-        draft.fits_log = draft.fits_log()?;
+        let mut draft = Draft {
+            input,
+            base,
+            cut,
+            files,
+            table,
+            ledger,
+            delete,
+            log_total: self.shape.log_total,
+            rebuild,
+            fits_log: false,
+        };
+        draft.fits_log = !rebuild && draft.fits_log()?;
         Ok(draft)
     }
 
-    fn commit_inputs(&self) -> FsResult<(Arc<Base>, Arc<Layer>, u64)> {
+    fn commit_inputs(&self) -> FsResult<CommitInputs> {
         let state = self.state.read();
         let cut = state.frozen.clone();
         let cut = cut.ok_or_else(|| FsError::new(Kind::Internal, "nothing is frozen: freeze before committing"))?;
-        Ok((state.base.clone(), cut, state.next_pack))
+        let (base, next_pack, corrections) = (state.base.clone(), state.next_pack, state.corrections.clone());
+        Ok(CommitInputs { base, cut, next_pack, corrections })
     }
 
     /// The packs that may be deleted, taken out of the ledger.
@@ -248,6 +271,7 @@ impl Tree {
             next: Next::Log(next),
             cut: draft.cut,
             moved: draft.input.moved,
+            rebuilt: false,
         })
     }
 
@@ -283,6 +307,10 @@ impl Tree {
         }
         state.base = Arc::new(base);
         state.frozen = None;
+        state.corrections.clear();
+        if commit.rebuilt {
+            self.nodes.forget_lost();
+        }
         substitute(&mut state.top, &commit.cut, &commit.moved);
         Ok(())
     }
@@ -394,13 +422,18 @@ impl RootWriter<'_> {
         let total = runs[..runs_from].iter().fold(new, |sum, run| sum.saturating_add(run.bytes));
         let trees: u64 = root.iter().flat_map(|root| root.table.iter().chain(&root.files)).map(|tree| tree.bytes).sum();
         Ok(Plan {
-            leaves: total > trees.saturating_mul(2).max(self.output.shape.runs_floor) || runs_from >= MAX_RUNS,
+            leaves: self.draft.rebuild
+                || total > trees.saturating_mul(2).max(self.output.shape.runs_floor)
+                || runs_from >= MAX_RUNS,
             runs_from,
         })
     }
 
     /// Takes over small packs, if the new pack is small itself.
     async fn absorb(&mut self) -> FsResult<Absorbed> {
+        if self.draft.rebuild {
+            return Ok(Absorbed::default());
+        }
         let small = self.draft.small_packs();
         let new = self.new_bytes()?;
         let Draft { base, files, table, ledger, input, .. } = &mut self.draft;
@@ -479,7 +512,8 @@ impl RootWriter<'_> {
         let from = Key::first_of(space);
         let to = (space == Space::Table).then(|| Key::first_of(Space::Files));
         let old = base.tree(space);
-        let whole = leaves && space == Space::Table && base.bootstrap.len() > self.output.shape.bootstrap_max;
+        let crowded = space == Space::Table && base.bootstrap.len() > self.output.shape.bootstrap_max;
+        let whole = leaves && (crowded || self.draft.rebuild);
         let Rewritten { built, freed, freed_leaf_bytes } = {
             let mut merge = Merge::new();
             if leaves {
@@ -493,7 +527,7 @@ impl RootWriter<'_> {
         for addr in freed {
             self.draft.ledger.free(addr, base, &self.reading).await?;
         }
-        let kept = old.map_or(0, |tree| tree.bytes).saturating_sub(freed_leaf_bytes);
+        let kept = if whole { 0 } else { old.map_or(0, |tree| tree.bytes).saturating_sub(freed_leaf_bytes) };
         let tree =
             built.top.map(|top| TreeRef { node: Pointer::of(top), bytes: kept.saturating_add(built.leaf_bytes) });
         Ok((tree, built.kept))
@@ -553,7 +587,7 @@ impl RootWriter<'_> {
         root.size = self.output.writer.size_with(stored)?;
         root.live = chunks_live + self.output.stored + stored;
         let unit = self.output.writer.push(UnitKind::Root, &encode_root(&root)?, Origin::default())?;
-        let Draft { input, cut, delete, .. } = self.draft;
+        let Draft { input, cut, delete, rebuild, .. } = self.draft;
         Ok(Commit {
             sequence: input.sequence,
             log_append: None,
@@ -563,6 +597,7 @@ impl RootWriter<'_> {
             next: Next::Root(root),
             cut,
             moved: input.moved,
+            rebuilt: rebuild,
         })
     }
 }

@@ -39,7 +39,9 @@ pub(super) fn lookup(nodes: &NodeCache, top: Top, key: &Key) -> FsResult<Fetch<O
                 return Ok(Fetch::Ready(found.map(|at| entries[at].1.clone())));
             }
             Node::Index { children, .. } => {
-                addr = children[child_of(children, key)].1;
+                // Only a node that could not be read has no children.
+                let Some((_, child)) = children.get(child_of(children, key)) else { return Ok(Fetch::Ready(None)) };
+                addr = *child;
                 level -= 1;
             }
         }

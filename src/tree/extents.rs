@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 pub type Moved = HashMap<SpoolRef, ChunkAddr>;
 
 /// Every chunk in a pack that `record` refers to.
-pub(super) fn chunks(record: &Record) -> impl Iterator<Item = ChunkAddr> {
+pub fn chunks(record: &Record) -> impl Iterator<Item = ChunkAddr> {
     let extents: &[Extent] = if let Record::Extents(extents) = record { extents } else { &[] };
     extents.iter().flat_map(|extent| {
         let end = extent.first.saturating_add(extent.count);

@@ -29,6 +29,8 @@ pub(super) struct Ledger {
     changed: BTreeSet<PackNo>,
     removed: BTreeSet<PackNo>,
     revived: BTreeSet<PackNo>,
+    /// Parts of the tree are lost, so accounts may be too: what is missing in them is no error.
+    lenient: bool,
 }
 
 impl Base {
@@ -44,6 +46,11 @@ impl Base {
 }
 
 impl Ledger {
+    /// A ledger for a tree of which parts may be lost.
+    pub(super) fn new(lenient: bool) -> Self {
+        Self { lenient, ..Self::default() }
+    }
+
     /// Enters a pack that is new with this commit, nothing in it live yet.
     pub(super) fn open_account(&mut self, number: PackNo, entry: PackEntry) -> FsResult<()> {
         if self.packs.insert(number, entry).is_some() {
@@ -64,6 +71,7 @@ impl Ledger {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(unknown) => match base.fetch(reading, &Key::pack(number)).await? {
                 Some(Record::Pack(entry)) => Ok(unknown.insert(entry)),
+                _ if self.lenient => Ok(unknown.insert(PackEntry::lost())),
                 _ => Err(FsError::new(
                     Kind::Corrupt,
                     format!("the tree refers to pack {number}, which is not in the pack table"),
@@ -80,8 +88,10 @@ impl Ledger {
     }
 
     async fn add(&mut self, number: PackNo, stored: i64, base: &Base, reading: &Reading<'_>) -> FsResult<()> {
+        let lenient = self.lenient;
         let entry = self.entry(number, base, reading).await?;
-        entry.live = entry.live.checked_add_signed(stored).ok_or_else(|| {
+        let live = entry.live.checked_add_signed(stored).or(lenient.then_some(0));
+        entry.live = live.ok_or_else(|| {
             FsError::new(
                 Kind::Corrupt,
                 format!("pack {number} would have fewer than no live bytes; its accounts are wrong"),
@@ -146,7 +156,7 @@ impl Ledger {
                     _ => 1,
                 }
             };
-            let after = before + change;
+            let after = if self.lenient { (before + change).max(0) } else { before + change };
             let count = u32::try_from(after).map_err(|_| {
                 FsError::new(Kind::Corrupt, format!("chunk {offset} of pack {pack} would have {after} references"))
             })?;

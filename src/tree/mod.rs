@@ -28,11 +28,13 @@
 //! old and new extents).
 
 mod absorb;
+mod audit;
 mod base;
 mod codec;
 mod commit;
 mod cursor;
 mod extents;
+mod ground;
 mod layer;
 mod ledger;
 mod node;
@@ -41,8 +43,10 @@ mod rewrite;
 #[cfg(test)]
 mod tests;
 
+pub use audit::{Audit, LostUnit};
 pub use commit::{Commit, CommitInput, Draft, NewPack};
-pub use extents::{Moved, coalesce};
+pub use extents::{Moved, chunks, coalesce};
+pub use ground::Ground;
 pub use layer::{Layer, spool_places};
 
 use base::Base;
@@ -98,6 +102,8 @@ struct State {
     base: Arc<Base>,
     /// The next pack number to hand out; never below the committed counter.
     next_pack: u64,
+    /// Records of the pack table that a recount found to be wrong; they stand in the base already and have to be written.
+    corrections: Layer,
 }
 
 /// The Drive object's part of the tree, as read (and its seal checked) by the caller.
@@ -118,7 +124,8 @@ impl Tree {
     }
 
     fn on(base: Base, next_pack: u64, cache_bytes: usize) -> Self {
-        let state = State { top: Layer::new(), frozen: None, base: Arc::new(base), next_pack };
+        let state =
+            State { top: Layer::new(), frozen: None, base: Arc::new(base), next_pack, corrections: Layer::new() };
         Self { state: RwLock::new(state), nodes: NodeCache::new(cache_bytes), shape: Shape::default() }
     }
 

@@ -11,6 +11,7 @@ use crate::ids::PackNo;
 use crate::pack::UnitKind;
 use lru::LruCache;
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Levels above the leaves that a tree may have: 32^12 leaves at the smallest sensible fan-out.
@@ -129,15 +130,41 @@ pub(super) struct NodeCache {
 struct Nodes {
     by_place: LruCache<(PackNo, u64), (Arc<Node>, usize)>,
     bytes: usize,
+    /// Nodes that cannot be read and are to read as empty.
+    lost: HashMap<(PackNo, u64), Arc<Node>>,
 }
 
 impl NodeCache {
     pub(super) fn new(bytes: usize) -> Self {
-        Self { limit: bytes.max(CACHE_MIN), nodes: Mutex::new(Nodes { by_place: LruCache::unbounded(), bytes: 0 }) }
+        Self {
+            limit: bytes.max(CACHE_MIN),
+            nodes: Mutex::new(Nodes { by_place: LruCache::unbounded(), bytes: 0, lost: HashMap::new() }),
+        }
     }
 
     pub(super) fn get(&self, addr: &NodeAddr) -> Option<Arc<Node>> {
-        self.nodes.lock().by_place.get(&(addr.pack, addr.offset)).map(|(node, _)| node.clone())
+        let mut nodes = self.nodes.lock();
+        let place = (addr.pack, addr.offset);
+        if let Some(lost) = nodes.lost.get(&place) {
+            return Some(lost.clone());
+        }
+        nodes.by_place.get(&place).map(|(node, _)| node.clone())
+    }
+
+    /// From now on the node at `addr` reads as an empty one of `level`.
+    pub(super) fn lose(&self, addr: &NodeAddr, level: u8) {
+        let empty = if level == 0 { Node::Leaf(Vec::new()) } else { Node::Index { level, children: Vec::new() } };
+        self.nodes.lock().lost.insert((addr.pack, addr.offset), Arc::new(empty));
+    }
+
+    /// Whether there are nodes that read as empty because they cannot be read.
+    pub(super) fn has_lost(&self) -> bool {
+        !self.nodes.lock().lost.is_empty()
+    }
+
+    /// The lost nodes are no longer part of the tree.
+    pub(super) fn forget_lost(&self) {
+        self.nodes.lock().lost.clear();
     }
 
     pub(super) fn insert(&self, addr: &NodeAddr, node: Arc<Node>) {

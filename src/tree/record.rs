@@ -292,6 +292,27 @@ pub struct PackEntry {
     pub forwards: Vec<(u64, ChunkAddr)>,
 }
 
+impl PackEntry {
+    /// Stands for a pack that something refers to and nobody knows: reading it fails, dropping the references works.
+    pub fn lost() -> Self {
+        Self {
+            blob_id: [0; 32],
+            size: 0,
+            salt: [0; 32],
+            key_epoch: KeyEpoch(0),
+            live: 0,
+            birth: Sequence(0),
+            dead_since_ms: None,
+            forwards: Vec::new(),
+        }
+    }
+
+    /// Whether this is [`PackEntry::lost`]: there is no blob.
+    pub fn is_lost(&self) -> bool {
+        self.blob_id == [0; 32]
+    }
+}
+
 /// Counters of the drive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {

@@ -386,6 +386,8 @@ impl<'a, 'b> Rewrite<'a, 'b> {
                     self.leaf(entries).await?;
                     self.put_before(upper).await
                 }
+                // One that could not be read: what is new below it goes into new leaves.
+                Node::Index { children, .. } if children.is_empty() => self.put_before(upper).await,
                 Node::Index { level, children } => {
                     for (nth, (first, addr)) in children.iter().enumerate() {
                         let end = children.get(nth + 1).map(|(key, _)| key).or(upper);

@@ -43,6 +43,25 @@ pub struct SpoolPlace {
 }
 
 impl Vfs {
+    /// Applies records as they are, all of them at once: for mending a drive that nobody else uses. An empty batch only
+    /// counts as a change, so that the next commit happens.
+    ///
+    /// # Errors
+    /// When the journal cannot take them.
+    pub fn mend(&self, records: Batch) -> FsResult<()> {
+        let mended = self.run(|ctx| {
+            if records.is_empty() {
+                ctx.vfs.note_change();
+                return Ok(());
+            }
+            ctx.commit(records.clone(), Urgency::Reserve)
+        });
+        match mended {
+            Outcome::Done(result) => result,
+            Outcome::Wait(_) => Err(FsError::new(Kind::Internal, "a mending batch had to wait")),
+        }
+    }
+
     /// Keeps the plaintext of a fetched chunk for reading.
     pub fn insert_chunk(&self, addr: ChunkAddr, plain: Bytes) {
         self.chunks.lock().insert(ChunkKey::Pack(addr), plain);
@@ -135,6 +154,11 @@ impl Vfs {
                 Outcome::Done(Err(FsError::new(Kind::Internal, "reading the spool waited for the spool")))
             }
         }
+    }
+
+    /// Whether the spool's part of a chunk is lost: the disk damaged the journal. Nothing brings it back.
+    pub fn is_lost(&self, place: &SpoolPlace) -> bool {
+        self.read_spool(place.at).is_err_and(|error| error.kind() == Kind::Corrupt)
     }
 
     /// To be called when the commit of `cut` is final and `Tree::finish_commit` has made it the base. `remap` says where

@@ -33,6 +33,7 @@ mod names;
 mod ranged;
 mod rename;
 mod resize;
+mod slots;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ mod types;
 mod write_back;
 
 pub use commit::{Cut, SpoolPlace};
+pub use slots::Slots;
 pub use state::{Config, Counts, Vfs};
 pub use types::{
     Attr, BLOCK_SIZE, Barrier, Caller, DirEntry, Fallocate, Handle, MAX_FILE, NAME_MAX, Needs, Opened, Outcome,

@@ -2,6 +2,7 @@
 
 use super::chunk_cache::{ChunkCache, ChunkKey};
 use super::dirty::DirtyFile;
+use super::slots::Slots;
 use super::types::*;
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::{DriveUid, Ino, Lsn};
@@ -63,7 +64,7 @@ pub struct Vfs {
     pub(super) journal: Arc<Journal>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) config: Config,
-    pub(super) slot_key: [u8; 32],
+    pub(super) slots: Slots,
     pub(super) state: Mutex<State>,
     pub(super) chunks: Mutex<ChunkCache>,
     /// One write-back at a time.
@@ -163,7 +164,7 @@ impl Vfs {
             journal,
             clock,
             config,
-            slot_key: blake3::derive_key("walrusfs 2026 directory slots v1", &uid.0),
+            slots: Slots::new(&uid),
             state: Mutex::new(state),
             chunks: Mutex::new(ChunkCache::new(config.cache_bytes)),
             writing_back: Mutex::default(),
@@ -359,18 +360,9 @@ impl Ctx<'_> {
         node.lookups = node.lookups.saturating_add(1);
     }
 
-    /// The slot at which the probe for `name` begins: a keyed hash (nobody without the drive's key can make names
-    /// collide) below 2^63, so that it is a valid `off_t`, and above the cookies of `.` and `..`.
-    fn first_slot(&self, name: &[u8]) -> u64 {
-        let hash = blake3::keyed_hash(&self.vfs.slot_key, name);
-        let (head, _) = hash.as_bytes().split_at(8);
-        let number = head.iter().fold(0u64, |all, byte| all << 8 | u64::from(*byte));
-        (number & (u64::MAX >> 1) & !(crate::tree::record::DIRENT_PROBE - 1)).max(crate::tree::record::DIRENT_PROBE)
-    }
-
     /// The entry `name` of `dir` with its slot, or the slot where it can be put.
     pub(super) fn entry(&self, dir: Ino, name: &[u8]) -> Step<Result<(u64, Dirent), u64>> {
-        let first = self.first_slot(name);
+        let first = self.vfs.slots.first(name);
         let (from, to) = (Key::dirent(dir, first), Key::dirent(dir, first + crate::tree::record::DIRENT_PROBE));
         let mut found = None;
         let mut free = first;

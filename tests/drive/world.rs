@@ -255,6 +255,10 @@ impl ChainTransport for Faults {
         .boxed()
     }
 
+    fn fields<'a>(&'a self, parent: &'a Address) -> BoxFuture<'a, ClientResult<Vec<Address>>> {
+        self.real.fields(parent)
+    }
+
     fn gas_info(&self) -> BoxFuture<'_, ClientResult<GasInfo>> {
         self.real.gas_info()
     }

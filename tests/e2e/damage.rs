@@ -163,7 +163,7 @@ fn an_unfinished_write_behind_the_journal_is_no_loss() {
 
 /// Overwrites 30,000 bytes of the journal, `before_end` bytes before its end, and mounts again; what the mount said, and
 /// which of 20 files are whole.
-fn damaged_journal(before_end: u64) -> (String, Vec<u64>) {
+fn damaged_journal(before_end: u64) -> (Machine, String, Vec<u64>) {
     let mut here = Machine::new();
     let mount = here.mount_point();
     journalled(&mut here, &mount, 20);
@@ -179,13 +179,31 @@ fn damaged_journal(before_end: u64) -> (String, Vec<u64>) {
     let whole: Vec<u64> = whole.collect();
     fs::write(mount.join("more"), b"work goes on").unwrap();
     here.umount(&mount);
-    (said, whole)
+    (here, said, whole)
+}
+
+/// S-LOST-1
+#[test]
+fn a_damaged_journal_is_said_and_costs_only_itself() {
+    let (here, said, whole) = damaged_journal(90_000);
+    assert!(said.contains("journal is damaged"), "the user is not told: {said}");
+    assert!((14..20).contains(&whole.len()), "whole: {whole:?}");
+    assert!([0, 1, 2, 17, 18, 19].iter().all(|n| whole.contains(n)), "before and after is kept: {whole:?}");
+    // What is lost is named, and mending leaves the rest as it is.
+    let output = here.run(&["fsck", "default", "--json"]);
+    assert_eq!(output.status.code(), Some(8));
+    let mended = here.run(&["fsck", "default", "--repair"]);
+    let said = String::from_utf8_lossy(&mended.stdout).into_owned();
+    let again = here.run(&["fsck", "default"]);
+    let left = String::from_utf8_lossy(&again.stdout).into_owned();
+    let lost = left.lines().filter(|line| line.contains("cannot be read")).count();
+    assert!(left.lines().count() == lost + 1, "only lost content is left: {left}\nafter: {said}");
 }
 
 /// Damage behind which nothing follows cannot be told from a write that a power cut left unfinished.
 #[test]
 fn a_damaged_journal_tail_costs_only_the_newest_files() {
-    let (_, whole) = damaged_journal(30_000);
+    let (_here, _, whole) = damaged_journal(30_000);
     assert!((15..20).contains(&whole.len()), "whole: {whole:?}");
     assert_eq!(whole, (0..whole.len() as u64).collect::<Vec<_>>(), "only the newest are gone");
 }

@@ -9,9 +9,12 @@
 mod contract;
 mod damage;
 mod data;
+mod fsck;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod harness;
 mod networks;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod real_tree;
 mod sdk;
+mod torture;
+mod two_writers;

@@ -12,13 +12,14 @@ use crate::cli::output;
 use crate::cli::session::{self, Account};
 use crate::crypto::slots::{Argon2Cost, Passphrase, SlotSecret};
 use crate::drive::{self, CreateOptions, DriveClient, Holder, Secrets};
-use crate::error::{FsResult, Kind};
+use crate::error::{FsError, FsResult, Kind};
 use crate::fuse::Loader;
 use crate::ids::DriveUid;
 use crate::journal::{Damage, Journal, Limits, Recovery};
 use crate::seam::{BlockDir, Clock, OsDir, OsRandom, Random, SystemClock};
 use crate::sync::{self, Engine, Parts, Reopened, WalrusNetwork, WalrusSlivers};
-use crate::tree::{DriveState as TreeState, Tree};
+use crate::tree::record::Batch;
+use crate::tree::{DriveState as TreeState, Ground, Tree};
 use crate::vfs::{self, Needs, Vfs};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -70,6 +71,92 @@ pub(crate) async fn open(home: &Home, handover: &Handover, parent: &mut Parent) 
     let lock = lock_drive(home, &drive.state().uid(), read_only).await?;
     let assembly = Assembly { home, options: &request.options, account: &account, drive, state, read_only, lock };
     assembly.open(parent).await
+}
+
+/// Puts a journal aside that has lost its base, and names all that were put aside: nothing else touches them. The drive
+/// must not be mounted here.
+///
+/// # Errors
+/// [`Code::Busy`] when it is; what the disk says.
+pub(crate) async fn set_aside(home: &Home, drive: &DriveClient) -> Result<Vec<PathBuf>, Failure> {
+    const ASIDE: &str = "conflict-";
+    let uid = drive.state().uid();
+    let lock = lock_drive(home, &uid, false).await?;
+    let dir = drive_dir(home, &uid);
+    let state = drive.state();
+    let keys = drive.keys();
+    let found = tokio::task::spawn_blocking(move || -> FsResult<Vec<PathBuf>> {
+        let journal = dir.join("journal");
+        if journal.is_dir()
+            && sync::has_lost_base(Box::new(OsDir::open(&journal)?), &keys, state.sequence(), state.facts.tag)?
+        {
+            std::fs::rename(&journal, dir.join(format!("{ASIDE}{}", SystemClock.now_ms())))?;
+            File::open(&dir)?.sync_all()?;
+        }
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&dir)? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(ASIDE)) {
+                found.push(entry.path());
+            }
+        }
+        found.sort();
+        Ok(found)
+    });
+    let found = found
+        .await
+        .map_err(|error| Failure::new(Code::Failed, "looking at the journal was interrupted").caused_by(error))?
+        .map_err(|error| Failure::from_fs("the journal cannot be put aside", error))?;
+    drop(lock);
+    Ok(found)
+}
+
+/// The drive as this machine saw it: a journal that was put aside, on the state that it stands on. Also the journal's
+/// changes, and what the disk lost of it.
+///
+/// # Errors
+/// When that state is gone: its packs are kept for `gc_delay` only.
+pub(crate) async fn own_side(service: &Service, dir: &Path) -> Result<(sync::Side, Vec<Batch>, Vec<String>), Failure> {
+    let failed = |error: FsError| Failure::from_fs(format!("the journal in {} cannot be read", dir.display()), error);
+    let (keys, reader) = (Arc::clone(&service.parts.keys), service.parts.reader.clone());
+    let block_dir = Box::new(OsDir::open(dir).map_err(|error| failed(error.into()))?);
+    let (journal, recovery) = Journal::open(block_dir, Arc::clone(&keys), Limits::default()).map_err(failed)?;
+    let ground = sync::ground_of(&recovery).map_err(failed)?;
+    let tree = Arc::new(Tree::on_ground(&ground, &reader, &keys, OWN_SIDE_CACHE).await.map_err(failed)?);
+    let lost = losses(&recovery);
+    let batches = recovery.batches.iter().map(|(_, batch)| batch.clone()).collect();
+    let config = vfs::Config { read_only: true, ..vfs::Config::default() };
+    let uid = service.drive.state().uid();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let vfs = Vfs::start(config, uid, Arc::clone(&tree), Arc::new(journal), recovery, None, clock).map_err(failed)?;
+    let vfs = Arc::new(vfs);
+    let loader = sync::Loader::new(Arc::clone(&vfs), Arc::clone(&tree), reader, keys);
+    Ok((sync::Side { vfs, tree, loader }, batches, lost))
+}
+
+/// Memory for nodes of the state that a journal stands on, bytes.
+const OWN_SIDE_CACHE: usize = 16 << 20;
+
+/// Opens a drive without mounting it: everything of a mount but the kernel. A read-only one sees the newest commit; a
+/// writer takes the journal of this machine and deletes no packs.
+///
+/// # Errors
+/// As [`open`]; [`Code::Busy`] when a writer is wanted and the drive is mounted on this machine.
+pub(crate) async fn unmounted(
+    home: &Home,
+    account: &Account,
+    drive: DriveClient,
+    read_only: bool,
+) -> Result<Arc<Service>, Failure> {
+    let options = MountOptions { read_only, gc_delay: Some(Duration::MAX), ..MountOptions::default() };
+    let drive = Arc::new(drive);
+    let state = account.client.state().await;
+    let state =
+        state.map_err(|error| Failure::from_fs("opening the drive", drive::chain_error("the network", error)))?;
+    let mut parent = Parent::none();
+    let read_only = decide_read_only(&options, &drive, &mut parent)?;
+    let lock = lock_drive(home, &drive.state().uid(), read_only).await?;
+    Assembly { home, options: &options, account, drive, state, read_only, lock }.service(&mut parent).await
 }
 
 /// This machine's lease id, kept in state/: whoever loses state/ waits for the old lease.
@@ -285,6 +372,16 @@ struct Assembly<'a> {
 
 impl Assembly<'_> {
     async fn open(self, parent: &mut Parent) -> Result<OpenDrive, Failure> {
+        let service = self.service(parent).await?;
+        let follow = tokio::spawn(follow(Arc::downgrade(&service)));
+        drop(follow);
+        let (vfs, read_only) = (Arc::clone(&service.parts.vfs), service.read_only);
+        let source = format!("walrus:{}", service.drive.state().label);
+        let (loader, pipeline) = (Arc::clone(&service), service);
+        Ok(OpenDrive { vfs, loader, pipeline, source, read_only })
+    }
+
+    async fn service(self, parent: &mut Parent) -> Result<Arc<Service>, Failure> {
         let opening = |error| Failure::from_fs("the drive cannot be opened", error);
         let options = self.options;
         let params = Params::new(self.state.n_shards())
@@ -302,7 +399,7 @@ impl Assembly<'_> {
         });
         let reader = PackReader::new(Arc::new(WalrusSlivers::new(Arc::clone(&self.account.client), params)), slivers);
         let tree = open_tree(&self.drive, &reader, memory).await.map_err(opening)?;
-        let (journal, recovery, orphans) = self.journal(&uid).await?;
+        let (journal, recovery, orphans) = self.journal(&uid, tree.ground().map_err(opening)?).await?;
         for line in losses(&recovery) {
             parent.say(line);
         }
@@ -334,8 +431,7 @@ impl Assembly<'_> {
             Engine::start(parts.clone(), config, Some(seen), orphans)
         };
         let expires = AtomicU64::new(self.drive.state().pool.ends_at_ms(&self.state, SystemClock.now_ms()));
-        let source = format!("walrus:{}", self.drive.state().label);
-        let service = Arc::new(Service {
+        Ok(Arc::new(Service {
             engine,
             parts,
             drive: self.drive,
@@ -343,16 +439,12 @@ impl Assembly<'_> {
             read_only: self.read_only,
             expires_at_ms: expires,
             _lock: self.lock,
-        });
-        let follow = tokio::spawn(follow(Arc::downgrade(&service)));
-        drop(follow);
-        let (loader, pipeline) = (Arc::clone(&service), service);
-        Ok(OpenDrive { vfs, loader, pipeline, source, read_only: self.read_only })
+        }))
     }
 
     /// Opens the journal and settles what an earlier life left: a commit that happened is trimmed off, and changes that
     /// somebody else's commits have overtaken are refused.
-    async fn journal(&self, uid: &DriveUid) -> Result<(Journal, Recovery, Vec<[u8; 32]>), Failure> {
+    async fn journal(&self, uid: &DriveUid, ground: Ground) -> Result<(Journal, Recovery, Vec<[u8; 32]>), Failure> {
         let dir = match (&self.options.journal_dir, self.read_only) {
             (_, true) => drive_dir(self.home, uid).join(format!("reader-{}", std::process::id())),
             (Some(dir), false) => dir.join(hex::encode(&uid.0[..16])),
@@ -361,7 +453,8 @@ impl Assembly<'_> {
         let keys = self.drive.keys();
         let state = self.drive.state();
         let limits = Limits { bytes: self.options.journal_size.unwrap_or(DEFAULT_JOURNAL), ..Limits::default() };
-        let (sequence, tag, read_only) = (state.sequence(), state.facts.tag, self.read_only);
+        let label = state.label.clone();
+        let (tag, read_only) = (state.facts.tag, self.read_only);
         tokio::task::spawn_blocking(move || {
             let failed = |error| Failure::from_fs(format!("the journal in {} cannot be used", dir.display()), error);
             let open = || -> FsResult<Box<dyn BlockDir>> { Ok(Box::new(OsDir::open(&dir)?)) };
@@ -371,14 +464,14 @@ impl Assembly<'_> {
                 let _ = std::fs::remove_dir_all(&dir);
                 return Ok((opened.0, opened.1, Vec::new()));
             }
-            match sync::reopen(open, &keys, limits, sequence, tag).map_err(failed)? {
+            match sync::reopen(open, &keys, limits, ground, tag).map_err(failed)? {
                 Reopened::Ready(standing) => Ok((standing.journal, standing.recovery, standing.orphans)),
                 Reopened::Conflict { changes } => Err(Failure::new(
                     Code::LeaseHeld,
                     format!(
                         "the journal in {} holds {changes} changes that were made on an older state: another machine has \
-                         committed to this drive since. Nothing was changed. Mount with --read-only to see the drive, or \
-                         move that folder away to go on without those changes",
+                         committed to this drive since. Nothing was changed. `walrusfs recover {label}` keeps both; mount \
+                         with --read-only to see the drive without them",
                         dir.display(),
                     ),
                 )),
@@ -401,7 +494,7 @@ fn losses(recovery: &Recovery) -> Vec<String> {
     let describe = |damage: &Damage| {
         let line = format!(
             "the journal is damaged: the disk lost {} bytes at {} of segment {}, changes {} to {} with them; everything \
-             before and after was kept",
+             before and after was kept; `walrusfs fsck` names what lost content or its name",
             damage.bytes,
             damage.offset,
             damage.segment,
@@ -425,11 +518,11 @@ async fn open_tree(drive: &DriveClient, reader: &PackReader, memory: u64) -> FsR
 }
 
 /// What the loop of the mount and the kernel's requests use of an open drive.
-struct Service {
-    engine: Engine,
-    parts: Parts,
-    drive: Arc<DriveClient>,
-    client: Arc<walrus_client::client::WalrusClient>,
+pub(crate) struct Service {
+    pub(crate) engine: Engine,
+    pub(crate) parts: Parts,
+    pub(crate) drive: Arc<DriveClient>,
+    pub(crate) client: Arc<walrus_client::client::WalrusClient>,
     read_only: bool,
     expires_at_ms: AtomicU64,
     /// Held as long as the drive is open.

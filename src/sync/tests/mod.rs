@@ -1,7 +1,7 @@
 //! The pipeline against machines that die and networks that fail, on a disk that loses power: what was acknowledged is
 //! there afterwards, and what the chain shows is always a whole state that the machine went through.
 
-mod sim;
+pub(crate) mod sim;
 
 use super::{Config, Engine, Parts, Reopened, Standing, reopen};
 use crate::cache::{CacheConfig, PackReader, SliverCache};
@@ -11,7 +11,7 @@ use crate::ids::{DriveUid, Ino, KeyEpoch};
 use crate::journal::Limits;
 use crate::journal::tests::power_cut::{Dice, PowerCut};
 use crate::seam::{BlockDir, Clock, ManualClock, SeededRandom};
-use crate::tree::{DriveState, Tree};
+use crate::tree::{DriveState, Ground, Tree};
 use crate::vfs::{self, Barrier, Caller, Outcome, RenameMode, Vfs, WriteFlags};
 use parking_lot::Mutex;
 use sim::{Archive, DriveObject, Fate, Fates, Outside, Point, Sealed, Sim, next_epoch};
@@ -20,19 +20,19 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-const ROOT: Ino = Ino::ROOT;
-const SUPER: Caller = Caller { uid: 0, gid: 0, pid: 1, umask: 0 };
+pub(crate) const ROOT: Ino = Ino::ROOT;
+pub(crate) const SUPER: Caller = Caller { uid: 0, gid: 0, pid: 1, umask: 0 };
 
 /// What outlives every machine.
 #[derive(Clone)]
-struct World {
-    outside: Arc<Mutex<Outside>>,
-    keys: Arc<KeyRing>,
+pub(crate) struct World {
+    pub(crate) outside: Arc<Mutex<Outside>>,
+    pub(crate) keys: Arc<KeyRing>,
     sealed: Arc<Sealed>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let sealed = Arc::new(Sealed::default());
         // One source of randomness for all lives: a seed used twice would repeat salts that a real machine never repeats.
         let keys = KeyRing::new(
@@ -55,7 +55,8 @@ impl World {
         let seen = DriveState { sequence: drive.sequence, root: drive.root, log: &drive.log };
         let tree = Arc::new(rt.block_on(Tree::open(seen, &reader, &self.keys, 1 << 20)).unwrap());
         let limits = Limits { segment: 1 << 16, ..Limits::default() };
-        let Reopened::Ready(standing) = reopen(disks(disk), &self.keys, limits, drive.sequence, drive.tag).unwrap()
+        let Reopened::Ready(standing) =
+            reopen(disks(disk), &self.keys, limits, tree.ground().unwrap(), drive.tag).unwrap()
         else {
             panic!("the journal has lost its base");
         };
@@ -70,11 +71,16 @@ impl World {
     }
 
     /// Starts a machine on `disk`.
-    fn boot(&self, disk: PowerCut, fates: Fates) -> Machine {
+    pub(crate) fn boot(&self, disk: PowerCut, fates: Fates) -> Machine {
+        self.boot_with(disk, fates, Duration::ZERO)
+    }
+
+    /// Starts a machine that keeps packs for `gc_delay` after their last reference.
+    pub(crate) fn boot_with(&self, disk: PowerCut, fates: Fates, gc_delay: Duration) -> Machine {
         let rt = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let drive = self.outside.lock().drive.clone();
         let (parts, orphans) = self.parts(&disk, &drive, Sim::new(&self.outside, fates), &rt);
-        let config = Config { gc_delay: Duration::ZERO, pack_target: 100_000, ..Config::default() };
+        let config = Config { gc_delay, pack_target: 100_000, ..Config::default() };
         let engine = {
             let _on = rt.enter();
             Arc::new(Engine::start(parts.clone(), config, None, orphans))
@@ -97,20 +103,20 @@ fn disks(disk: &PowerCut) -> impl Fn() -> FsResult<Box<dyn BlockDir>> {
     move || Ok(Box::new(disk.clone()))
 }
 
-fn no_fault() -> Fates {
+pub(crate) fn no_fault() -> Fates {
     Box::new(|_, _| Fate::Go)
 }
 
 /// One life of a mount process.
-struct Machine {
+pub(crate) struct Machine {
     rt: Option<Runtime>,
-    disk: PowerCut,
-    parts: Parts,
-    engine: Arc<Engine>,
+    pub(crate) disk: PowerCut,
+    pub(crate) parts: Parts,
+    pub(crate) engine: Arc<Engine>,
 }
 
 impl Machine {
-    fn run<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
         self.rt.as_ref().unwrap().block_on(work)
     }
 
@@ -118,7 +124,7 @@ impl Machine {
         self.run(target(&self.engine, &self.parts.vfs))
     }
 
-    fn sync(&self) {
+    pub(crate) fn sync(&self) {
         self.run(self.engine.sync()).unwrap();
     }
 }
@@ -139,7 +145,7 @@ fn content(number: u64) -> Vec<u8> {
     out
 }
 
-async fn call<T>(engine: &Engine, operation: impl FnMut() -> Outcome<T>) -> FsResult<T> {
+pub(crate) async fn call<T>(engine: &Engine, operation: impl FnMut() -> Outcome<T>) -> FsResult<T> {
     engine.loader().finish(operation).await
 }
 
@@ -395,7 +401,8 @@ fn a_lost_lease_stops_writing_and_keeps_the_journal() {
     let disk = machine.disk.kill();
     drop(machine);
     let drive = world.outside.lock().drive.clone();
-    let reopened = reopen(disks(&disk), &world.keys, Limits::default(), drive.sequence, drive.tag).unwrap();
+    let reopened =
+        reopen(disks(&disk), &world.keys, Limits::default(), Ground::empty(drive.sequence), drive.tag).unwrap();
     assert!(
         matches!(reopened, Reopened::Conflict { changes } if changes > 0),
         "the changes are kept, and not replayed"

@@ -18,48 +18,48 @@ use walrus_client::wire::message::Certificate;
 
 /// The Drive object after one commit.
 #[derive(Clone, Debug, Default)]
-pub(super) struct DriveObject {
-    pub(super) sequence: Sequence,
-    pub(super) tag: CommitTag,
-    pub(super) root: Option<RootRef>,
-    pub(super) log: Vec<Vec<u8>>,
+pub(crate) struct DriveObject {
+    pub(crate) sequence: Sequence,
+    pub(crate) tag: CommitTag,
+    pub(crate) root: Option<RootRef>,
+    pub(crate) log: Vec<Vec<u8>>,
 }
 
 /// A blob that the pool holds.
 #[derive(Clone, Copy, Debug)]
-struct Registered {
-    encoded: u64,
-    certified: bool,
+pub(crate) struct Registered {
+    pub(crate) encoded: u64,
+    pub(crate) certified: bool,
     /// The epoch of its newest confirmations; `None` before it was uploaded.
-    confirmed: Option<u32>,
+    pub(crate) confirmed: Option<u32>,
 }
 
 /// Everything outside the machines.
 #[derive(Default)]
-pub(super) struct Outside {
-    pub(super) drive: DriveObject,
+pub(crate) struct Outside {
+    pub(crate) drive: DriveObject,
     /// Every state that the Drive ever had.
-    pub(super) history: Vec<DriveObject>,
-    pool: HashMap<[u8; 32], Registered>,
+    pub(crate) history: Vec<DriveObject>,
+    pub(crate) pool: HashMap<[u8; 32], Registered>,
     /// Bytes of every blob ever stored; deleted ones stay for looking at old states.
-    archive: HashMap<[u8; 32], Bytes>,
-    pub(super) capacity: u64,
+    pub(crate) archive: HashMap<[u8; 32], Bytes>,
+    pub(crate) capacity: u64,
     epoch: u32,
-    pub(super) times_certified: HashMap<[u8; 32], u32>,
+    pub(crate) times_certified: HashMap<[u8; 32], u32>,
 }
 
 impl Outside {
     /// Blobs that take capacity and that no commit certified.
-    pub(super) fn unfinished(&self) -> usize {
+    pub(crate) fn unfinished(&self) -> usize {
         self.pool.values().filter(|blob| !blob.certified).count()
     }
 
-    fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         self.pool.values().map(|blob| blob.encoded).sum()
     }
 
     /// Another machine commits something.
-    pub(super) fn commit_elsewhere(&mut self) {
+    pub(crate) fn commit_elsewhere(&mut self) {
         self.drive.sequence = self.drive.sequence.next().unwrap();
         self.drive.tag = [0xee; 16];
     }
@@ -67,7 +67,7 @@ impl Outside {
 
 /// A step at which something can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Point {
+pub(crate) enum Point {
     Lease,
     Sweep,
     Encode,
@@ -82,7 +82,7 @@ pub(super) enum Point {
 }
 
 /// What happens at a point.
-pub(super) enum Fate {
+pub(crate) enum Fate {
     Go,
     /// The network does not answer.
     Fail,
@@ -91,17 +91,17 @@ pub(super) enum Fate {
 }
 
 /// Decides at every point; called with its number in the machine's life.
-pub(super) type Fates = Box<dyn FnMut(u64, Point) -> Fate + Send>;
+pub(crate) type Fates = Box<dyn FnMut(u64, Point) -> Fate + Send>;
 
 /// The network as one machine sees it.
-pub(super) struct Sim {
-    pub(super) outside: Arc<Mutex<Outside>>,
+pub(crate) struct Sim {
+    pub(crate) outside: Arc<Mutex<Outside>>,
     params: Params,
     fates: Mutex<(u64, Fates)>,
 }
 
 impl Sim {
-    pub(super) fn new(outside: &Arc<Mutex<Outside>>, fates: Fates) -> Self {
+    pub(crate) fn new(outside: &Arc<Mutex<Outside>>, fates: Fates) -> Self {
         Self { outside: Arc::clone(outside), params: Params::new(10).unwrap(), fates: Mutex::new((0, fates)) }
     }
 
@@ -252,10 +252,10 @@ impl Network for Sim {
 }
 
 /// Slivers of the blobs that were ever stored.
-pub(super) struct Archive {
-    pub(super) outside: Arc<Mutex<Outside>>,
+pub(crate) struct Archive {
+    pub(crate) outside: Arc<Mutex<Outside>>,
     /// Whether deleted blobs are served too.
-    pub(super) deleted: bool,
+    pub(crate) deleted: bool,
 }
 
 impl SliverSource for Archive {
@@ -291,7 +291,7 @@ type Nonce = ([u8; 32], Vec<u8>);
 
 /// Every key and nonce that sealed anything, with a hash of what came out.
 #[derive(Default)]
-pub(super) struct Sealed {
+pub(crate) struct Sealed {
     all: Mutex<BTreeMap<Nonce, [u8; 32]>>,
     twice: Mutex<BTreeSet<Nonce>>,
 }
@@ -307,12 +307,12 @@ impl crate::crypto::SealObserver for Sealed {
 
 impl Sealed {
     /// Number of sealings, and of nonces that sealed two different things under one key.
-    pub(super) fn counts(&self) -> (usize, usize) {
+    pub(crate) fn counts(&self) -> (usize, usize) {
         (self.all.lock().len(), self.twice.lock().len())
     }
 }
 
 /// The epoch ends.
-pub(super) fn next_epoch(outside: &Mutex<Outside>) {
+pub(crate) fn next_epoch(outside: &Mutex<Outside>) {
     outside.lock().epoch += 1;
 }

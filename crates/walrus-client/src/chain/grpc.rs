@@ -206,6 +206,37 @@ impl ChainTransport for GrpcTransport {
         .boxed()
     }
 
+    fn fields<'a>(&'a self, parent: &'a ObjectId) -> BoxFuture<'a, ClientResult<Vec<ObjectId>>> {
+        async move {
+            let what = "fields of an object";
+            let mut found = Vec::new();
+            let mut token: Option<Bytes> = None;
+            for _ in 0..MAX_PAGES {
+                let mut request = proto::ListDynamicFieldsRequest::default()
+                    .with_parent(parent.to_string())
+                    .with_page_size(PAGE_SIZE)
+                    .with_read_mask(mask(&["field_id"]));
+                request.page_token = token.take();
+                let answer = self
+                    .call(what, |mut client| {
+                        let request = request.clone();
+                        async move { client.state_client().list_dynamic_fields(request).await }
+                    })
+                    .await?
+                    .into_inner();
+                for field in answer.dynamic_fields {
+                    found.push(parse_id(what, field.field_id.as_deref())?);
+                }
+                token = answer.next_page_token.filter(|token| !token.is_empty());
+                if token.is_none() {
+                    return Ok(found);
+                }
+            }
+            Err(ClientError::bad(what, "the list does not end"))
+        }
+        .boxed()
+    }
+
     fn gas_info(&self) -> BoxFuture<'_, ClientResult<GasInfo>> {
         async move {
             let what = "epoch and gas price of the chain";

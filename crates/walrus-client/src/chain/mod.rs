@@ -213,6 +213,9 @@ pub trait ChainTransport: Send + Sync + 'static {
         object_type: &'a StructTag,
     ) -> BoxFuture<'a, ClientResult<Vec<ObjectInfo>>>;
 
+    /// The ids of all dynamic fields of an object or table.
+    fn fields<'a>(&'a self, parent: &'a ObjectId) -> BoxFuture<'a, ClientResult<Vec<ObjectId>>>;
+
     /// The chain's epoch and reference gas price.
     fn gas_info(&self) -> BoxFuture<'_, ClientResult<GasInfo>>;
 

@@ -45,11 +45,13 @@ pub struct ExecutorConfig {
     pub max_gas_price: u64,
     /// Retries around sending.
     pub policy: RetryPolicy,
+    /// Called when a server has answered and before anything is made of the answer: where tests let a machine die.
+    pub answered: fn(),
 }
 
 impl Default for ExecutorConfig {
     fn default() -> Self {
-        Self { max_budget: 5_000_000_000, max_gas_price: 20_000, policy: RetryPolicy::default() }
+        Self { max_budget: 5_000_000_000, max_gas_price: 20_000, policy: RetryPolicy::default(), answered: || {} }
     }
 }
 
@@ -407,7 +409,9 @@ impl Executor {
         let digest = transaction.digest();
         let mut backoff = Backoff::new(&self.config.policy);
         loop {
-            let reason = match self.chain.transport().execute(bytes, signature).await {
+            let outcome = self.chain.transport().execute(bytes, signature).await;
+            (self.config.answered)();
+            let reason = match outcome {
                 SendOutcome::Final(effects) => return Ok(Settled::Final(effects)),
                 SendOutcome::Refused(reason) => {
                     tracing::warn!(%digest, reason, "a server refused the transaction");

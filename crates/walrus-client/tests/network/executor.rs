@@ -26,7 +26,7 @@ fn config() -> ExecutorConfig {
         max_pause: Duration::from_millis(100),
         ..RetryPolicy::default()
     };
-    ExecutorConfig { policy, max_budget: 1_000_000_000, max_gas_price: 5_000 }
+    ExecutorConfig { policy, max_budget: 1_000_000_000, max_gas_price: 5_000, ..ExecutorConfig::default() }
 }
 
 impl Bench {

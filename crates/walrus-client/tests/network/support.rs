@@ -611,6 +611,12 @@ impl ChainTransport for MemoryChain {
         async move { Ok(found) }.boxed()
     }
 
+    fn fields<'a>(&'a self, parent: &'a ObjectId) -> BoxFuture<'a, ClientResult<Vec<ObjectId>>> {
+        let state = self.state.lock().unwrap();
+        let found = state.objects.values().filter(|o| o.owner == Owner::Object(*parent)).map(|o| o.id).collect();
+        async move { Ok(found) }.boxed()
+    }
+
     fn gas_info(&self) -> BoxFuture<'_, ClientResult<GasInfo>> {
         let state = self.state.lock().unwrap();
         let info = GasInfo { epoch: state.epoch, reference_price: state.gas_price };
