@@ -1,6 +1,5 @@
 //! How a request is answered: at once by the worker that read it, or later by a task that waited for it.
 
-use super::linger::Linger;
 use super::session::Limits;
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::Ino;
@@ -32,7 +31,6 @@ pub(crate) struct Service {
     pub(crate) limits: Limits,
     /// Set before the first request is read.
     pub(crate) notifier: OnceLock<Notifier>,
-    pub(crate) linger: Option<Linger>,
 }
 
 /// A reply that can say no.
@@ -94,35 +92,8 @@ impl About {
 }
 
 impl Service {
-    /// On a worker: calls `operation`; answers with `done` when it is finished, otherwise meets its needs in a task and
-    /// calls again.
+    /// Calls `operation`; answers with `done` when it is finished, otherwise meets its needs in a task and calls again.
     pub(crate) fn answer<R: Refuse, T: Send + 'static>(
-        self: &Arc<Self>,
-        about: About,
-        reply: R,
-        operation: impl FnMut(&Vfs, &mut R) -> Outcome<T> + Send + 'static,
-        done: impl FnOnce(R, T) + Send + 'static,
-    ) {
-        self.on_worker(|| self.answer_anywhere(about, reply, operation, done));
-    }
-
-    /// Everything that a worker does about a request, from reading it to looking for the next.
-    pub(crate) fn on_worker(&self, work: impl FnOnce()) {
-        self.asked();
-        work();
-        if let Some(linger) = &self.linger {
-            linger.answered();
-        }
-    }
-
-    /// A worker has read a request.
-    pub(crate) fn asked(&self) {
-        if let Some(linger) = &self.linger {
-            linger.asked();
-        }
-    }
-
-    fn answer_anywhere<R: Refuse, T: Send + 'static>(
         self: &Arc<Self>,
         about: About,
         mut reply: R,
@@ -192,7 +163,7 @@ impl Service {
         self.runtime.spawn(async move {
             let pulled = tokio::time::timeout(service.limits.timeout, service.pull(about.ino)).await;
             match pulled {
-                Ok(Ok(())) => service.answer_anywhere(about, reply, operation, done),
+                Ok(Ok(())) => service.answer(about, reply, operation, done),
                 Ok(Err(error)) => finish(about, reply, Err(error), done),
                 Err(_) => {
                     let error = too_late(about, false, service.limits.timeout);

@@ -26,8 +26,6 @@ pub struct Features {
     pub remember: bool,
     /// Each worker has a device of its own.
     pub clone_fd: bool,
-    /// A worker that has answered looks for the next request a moment before it sleeps (not the kernel's, but its remedy).
-    pub linger: bool,
     /// Threads that read requests, at least one.
     pub workers: usize,
 }
@@ -43,7 +41,6 @@ impl Default for Features {
             keep_cache: true,
             remember: true,
             clone_fd: true,
-            linger: true,
             workers: WORKERS,
         }
     }
@@ -52,7 +49,7 @@ impl Default for Features {
 impl Features {
     /// The names that [`Features::leave_out`] knows.
     pub const NAMES: &str =
-        "writeback, readdirplus, parallel, large, read-ahead, keep-cache, remember, clone-fd, linger, workers";
+        "writeback, readdirplus, parallel, large, read-ahead, keep-cache, remember, clone-fd, workers";
 
     /// Goes without the feature of this name (`-` and `_` are the same; `workers`: a single thread); `false` when there is
     /// none.
@@ -67,7 +64,6 @@ impl Features {
             "keep-cache" => &mut self.keep_cache,
             "remember" => &mut self.remember,
             "clone-fd" => &mut self.clone_fd,
-            "linger" => &mut self.linger,
             "workers" => {
                 self.workers = 1;
                 return true;

@@ -4,8 +4,7 @@
 //!
 //! [`mount`] registers the file system with the kernel itself (mount(2) as root, fusermount3 otherwise) and runs fuser's
 //! session on two worker threads. A worker calls the vfs and answers at once when the vfs is done, which is the case for
-//! nearly everything: a round trip costs wake-ups, not work, so a worker looks for the next request a moment before it
-//! sleeps (`linger`). When the vfs answers [`Wait`](crate::vfs::Outcome::Wait), the
+//! nearly everything: a round trip costs wake-ups, not work. When the vfs answers [`Wait`](crate::vfs::Outcome::Wait), the
 //! reply moves to a task of the runtime, which meets the needs and calls again (`wait`).
 //!
 //! # Promises
@@ -30,7 +29,6 @@
 mod answer;
 mod convert;
 mod features;
-mod linger;
 mod mount;
 mod requests;
 mod session;

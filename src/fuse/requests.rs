@@ -230,7 +230,6 @@ impl Filesystem for Requests {
 
     /// The kernel forgets in batches; fuser calls this for each inode of one, because it does not export the batch's type.
     fn forget(&self, _: &Request, number: INodeNo, count: u64) {
-        self.service.asked();
         self.quietly(about("forget", number), |vfs| vfs.forget(ino(number), count));
     }
 
@@ -391,23 +390,20 @@ impl Filesystem for Requests {
         size: u32,
         _: OpenFlags,
         _: Option<LockOwner>,
-        reply: ReplyData,
+        mut reply: ReplyData,
     ) {
         let about = about("read", number);
-        self.service.on_worker(|| {
-            let mut data = BUFFER.take();
-            let mut reply = reply;
-            match self.service.attempt(about, &mut reply, &mut |vfs: &Vfs, _: &mut ReplyData| {
-                vfs.read_to(ino(number), offset, size, &mut data)
-            }) {
-                Outcome::Done(result) => finish(about, reply, result, |reply, ()| reply.data(&data)),
-                Outcome::Wait(needs) => {
-                    let done = |reply: ReplyData, data: Vec<u8>| reply.data(&data);
-                    self.service.later(about, needs, reply, move |vfs, _| vfs.read(ino(number), offset, size), done);
-                }
+        let mut data = BUFFER.take();
+        match self.service.attempt(about, &mut reply, &mut |vfs: &Vfs, _: &mut ReplyData| {
+            vfs.read_to(ino(number), offset, size, &mut data)
+        }) {
+            Outcome::Done(result) => finish(about, reply, result, |reply, ()| reply.data(&data)),
+            Outcome::Wait(needs) => {
+                let done = |reply: ReplyData, data: Vec<u8>| reply.data(&data);
+                self.service.later(about, needs, reply, move |vfs, _| vfs.read(ino(number), offset, size), done);
             }
-            BUFFER.set(data);
-        });
+        }
+        BUFFER.set(data);
     }
 
     fn write(
@@ -429,23 +425,21 @@ impl Filesystem for Requests {
         };
         let done = |reply: ReplyWrite, written| reply.written(written);
         // The data is copied only when the request has to wait: the buffer belongs to the worker.
-        self.service.on_worker(|| {
-            match self.service.attempt(about, &mut reply, &mut |vfs: &Vfs, _: &mut ReplyWrite| {
-                vfs.write(ino(number), offset, data, flags)
-            }) {
-                Outcome::Done(result) => finish(about, reply, result, done),
-                Outcome::Wait(needs) => {
-                    let data = data.to_vec();
-                    self.service.later(
-                        about,
-                        needs,
-                        reply,
-                        move |vfs, _| vfs.write(ino(number), offset, &data, flags),
-                        done,
-                    );
-                }
+        match self.service.attempt(about, &mut reply, &mut |vfs: &Vfs, _: &mut ReplyWrite| {
+            vfs.write(ino(number), offset, data, flags)
+        }) {
+            Outcome::Done(result) => finish(about, reply, result, done),
+            Outcome::Wait(needs) => {
+                let data = data.to_vec();
+                self.service.later(
+                    about,
+                    needs,
+                    reply,
+                    move |vfs, _| vfs.write(ino(number), offset, &data, flags),
+                    done,
+                );
             }
-        });
+        }
     }
 
     fn flush(&self, _: &Request, number: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
@@ -462,10 +456,8 @@ impl Filesystem for Requests {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        self.service.on_worker(|| {
-            self.quietly(about("release", number), |vfs| vfs.release(Handle(handle.0)));
-            reply.ok();
-        });
+        self.quietly(about("release", number), |vfs| vfs.release(Handle(handle.0)));
+        reply.ok();
     }
 
     fn fsync(&self, _: &Request, number: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
@@ -530,10 +522,8 @@ impl Filesystem for Requests {
     }
 
     fn releasedir(&self, _: &Request, number: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
-        self.service.on_worker(|| {
-            self.quietly(about("releasedir", number), |vfs| vfs.releasedir(Handle(handle.0)));
-            reply.ok();
-        });
+        self.quietly(about("releasedir", number), |vfs| vfs.releasedir(Handle(handle.0)));
+        reply.ok();
     }
 
     fn statfs(&self, _: &Request, number: INodeNo, reply: ReplyStatfs) {

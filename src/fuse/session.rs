@@ -2,7 +2,6 @@
 
 use super::answer::{Loader, Service};
 use super::features::Features;
-use super::linger::Linger;
 use super::mount::{Access, MountError, MountSpec, Mountpoint, device_of, raise_read_ahead, unmount};
 use super::requests::Requests;
 use super::utab;
@@ -11,7 +10,7 @@ use crate::vfs::Vfs;
 use fuser::{Config, Session, SessionACL};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,9 +82,7 @@ pub fn mount(
 ) -> Result<Mounted, MountError> {
     let features = limits.features;
     let device = at.attach(spec)?;
-    // Without a duplicate of the device the workers sleep sooner; everything else is the same.
-    let linger = features.linger.then(|| Linger::new(device.as_fd()).ok()).flatten();
-    let service = Arc::new(Service { vfs, loader, runtime, limits, notifier: OnceLock::new(), linger });
+    let service = Arc::new(Service { vfs, loader, runtime, limits, notifier: OnceLock::new() });
     let (end, ended) = watch::channel(false);
     // From here on the mount exists and dropping this takes it away, whatever fails.
     let mut mounted = Mounted {
