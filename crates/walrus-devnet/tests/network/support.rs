@@ -127,12 +127,22 @@ impl Answer {
 
 pub(crate) async fn http(url: &str, method: Method, headers: &[(&str, &str)], body: Bytes) -> Answer {
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let mut request = Request::builder().method(method).uri(url);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
+    let request = || {
+        let mut request = Request::builder().method(method.clone()).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Full::new(body.clone())).unwrap()
+    };
+    let mut response = client.request(request()).await;
+    // A node that refuses before it has read everything hangs up: sending may fail before its answer is read.
+    for _ in 0..20 {
+        if response.is_ok() {
+            break;
+        }
+        response = client.request(request()).await;
     }
-    let response = client.request(request.body(Full::new(body)).unwrap()).await.unwrap();
-    let (parts, body) = response.into_parts();
+    let (parts, body) = response.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Answer { status: parts.status, headers: parts.headers, body }
 }
