@@ -70,7 +70,7 @@ fn assert_whole(dir: &Path, promised: u64, when: &str) -> u64 {
 /// Mounts a process that dies at `stage`, works until it is dead, and looks at what is left, here and elsewhere; the number
 /// of versions that were promised so far.
 fn die_at(here: &mut Machine, mount: &Path, stage: &str, from: u64) -> u64 {
-    let mut command = here.command(&["mount", mount.to_str().unwrap(), "-o", "sync_interval=1"]);
+    let mut command = here.command(&["mount", mount.to_str().unwrap(), "-o", "sync_interval=1,lease=steal"]);
     command.env("WALRUSFS_DIE_AT", stage);
     assert!(run(command, Duration::from_secs(60)).status.success(), "{stage}");
     let pid = nix::unistd::Pid::from_raw(here.pid(mount));

@@ -20,6 +20,7 @@ fn inodes(point: &Path) -> u64 {
 fn a_file_without_names_is_gone_after_a_crash() {
     let (mut machine, point) = mounted();
     fs::write(point.join("stays"), "stays").unwrap();
+    File::open(point.join("stays")).unwrap().sync_all().unwrap();
     let before = inodes(&point);
     let open: Vec<File> = (0..20)
         .map(|number| {
