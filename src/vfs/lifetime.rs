@@ -84,6 +84,22 @@ impl Vfs {
         step(&mut Ctx { vfs: self, st: &mut self.state.lock(), spool: &Default::default() });
     }
 
+    /// The kernel has let go of the mount: drops every lookup and handle, of which it says nothing any more, and removes some of
+    /// the inodes that nothing names. Whether there are more: then call it again.
+    pub fn let_go(&self) -> Outcome<bool> {
+        self.with(|ctx| {
+            ctx.st.nodes.clear();
+            ctx.st.handles.clear();
+            // Whatever was used until now is looked for again, with what earlier runs left.
+            ctx.st.orphans_listed = false;
+        });
+        match self.reap() {
+            Outcome::Done(Ok(())) => Outcome::Done(Ok(!self.state.lock().reap.is_empty())),
+            Outcome::Done(Err(error)) => Outcome::Done(Err(error)),
+            Outcome::Wait(needs) => Outcome::Wait(needs),
+        }
+    }
+
     /// Removes inodes that nothing names or uses any more, some at a time.
     pub(super) fn reap(&self) -> Outcome<()> {
         if self.read_only.load(std::sync::atomic::Ordering::Acquire) {

@@ -577,6 +577,15 @@ impl Pipeline for Service {
         self.certify()
     }
 
+    fn let_go(&self) -> BoxFuture<'_, FsResult<()>> {
+        async {
+            let vfs = &self.parts.vfs;
+            while self.engine.loader().finish(|| vfs.let_go()).await? {}
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn close(&self) -> BoxFuture<'_, FsResult<()>> {
         async {
             let flushed = self.engine.flush().await;

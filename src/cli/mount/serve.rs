@@ -46,10 +46,16 @@ const PROGRESS: Duration = Duration::from_secs(1);
 const MAX_REQUEST: u64 = 64 << 10;
 const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the kernel may take to end its session after an unmount that succeeded.
+const LET_GO: Duration = Duration::from_secs(2);
+
 /// What the pipeline to the network does for a mount.
 pub(crate) trait Pipeline: Send + Sync {
     /// Returns when everything done before the call is certified on the network.
     fn sync(&self) -> BoxFuture<'_, FsResult<()>>;
+    /// Removes what only the kernel still referred to, so that nothing is left to do after the last commit. For when the
+    /// kernel has let go of the mount.
+    fn let_go(&self) -> BoxFuture<'_, FsResult<()>>;
     /// Stops the background work, makes the journal durable, and gives the lease back when nothing is pending.
     fn close(&self) -> BoxFuture<'_, FsResult<()>>;
     /// Fills in what `status` shows of the drive and the network.
@@ -176,7 +182,7 @@ pub(crate) async fn serve(home: &Home, handover: Handover, parent: &mut Parent) 
                     asked.peer.finish(Err(failure)).await;
                     continue;
                 }
-                break (drain(drive, asked.timeout, Some(&mut asked.peer), &mut signals).await, Some(asked.peer));
+                break (drain(mounted, drive, asked.timeout, Some(&mut asked.peer), &mut signals).await, Some(asked.peer));
             }
         }
     };
@@ -260,11 +266,12 @@ async fn terminate(mounted: &Mounted, drive: &OpenDrive, signals: &mut Signals) 
     if unmount(mounted, false).await.is_err() {
         unmount(mounted, true).await?;
     }
-    drain(drive, TERM_DRAIN, None, signals).await
+    drain(mounted, drive, TERM_DRAIN, None, signals).await
 }
 
 /// Certifies what is pending, for at most `timeout`, then closes the drive.
 async fn drain(
+    mounted: &Mounted,
     drive: &OpenDrive,
     timeout: Duration,
     peer: Option<&mut Peer>,
@@ -272,6 +279,12 @@ async fn drain(
 ) -> Result<(), Failure> {
     if timeout.is_zero() {
         return close(drive).await;
+    }
+    // After a lazy unmount, or with the mount in another namespace, programs may use it on.
+    if tokio::time::timeout(LET_GO, mounted.ended()).await.is_ok()
+        && let Err(error) = drive.pipeline.let_go().await
+    {
+        tracing::warn!(%error, "files without names could not be removed; the next mount does it");
     }
     let synced = tokio::select! {
         synced = certify(drive, Some(timeout), peer) => synced,

@@ -1,7 +1,7 @@
 //! Who may use what, and when: every call on an object of a user, by somebody else, at an old version, after its time, and on
 //! contracts of another version.
 
-use sui_sdk_types::{Address, Input, Object, ObjectData, TransactionExpiration, TypeTag};
+use sui_sdk_types::{Address, Input, Object, ObjectData, TypeTag};
 use walrus_client::wire::chain::{System, encoded_size};
 
 use super::rules::{A, Row, Step, Table, call, certify, certify_pooled, keep, pooled, pure, registered, reserve};
@@ -123,14 +123,7 @@ async fn objects_are_used_at_their_version_and_transactions_in_their_time() {
             assert!(refused.contains("not available for consumption"), "{} {by}: {refused}", step.path());
         }
         let mut late = chain.build(&owner, table.transaction(std::slice::from_ref(step)));
-        late.expiration = TransactionExpiration::ValidDuring {
-            min_epoch: None,
-            max_epoch: None,
-            min_timestamp: None,
-            max_timestamp: Some(1),
-            chain: chain.chain.ids().unwrap().chain_id,
-            nonce: 0,
-        };
+        late.expiration = chain.long_expired();
         let refused = refusal(chain.send(&owner, late).await);
         assert!(refused.contains("Expired"), "{}: {refused}", step.path());
     }

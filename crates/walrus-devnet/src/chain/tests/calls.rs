@@ -367,14 +367,7 @@ async fn what_a_validator_refuses_changes_nothing() {
     lying.gas_payment.objects[0] = ObjectReference::new(*reference.object_id(), reference.version(), *other.digest());
     refused(chain.send(&a, lying).await, "digest");
     let mut expired = fresh.clone();
-    expired.expiration = sui_sdk_types::TransactionExpiration::ValidDuring {
-        min_epoch: None,
-        max_epoch: None,
-        min_timestamp: None,
-        max_timestamp: Some(1),
-        chain: chain.chain.ids().unwrap().chain_id,
-        nonce: 0,
-    };
+    expired.expiration = chain.long_expired();
     refused(chain.send(&a, expired).await, "Expired");
     // Somebody else's coin as an input.
     let mut tx = Tx::new();

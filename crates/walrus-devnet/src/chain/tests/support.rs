@@ -55,6 +55,18 @@ pub(super) struct TestChain {
 }
 
 impl TestChain {
+    /// An expiration that has passed.
+    pub(super) fn long_expired(&self) -> TransactionExpiration {
+        TransactionExpiration::ValidDuring {
+            min_epoch: None,
+            max_epoch: None,
+            min_timestamp: None,
+            max_timestamp: Some(1),
+            chain: self.chain.ids().unwrap().chain_id,
+            nonce: 0,
+        }
+    }
+
     pub(super) fn new() -> Self {
         Self::with(config(&[3, 3, 2, 2]))
     }
