@@ -19,6 +19,7 @@ install_tools() {
     command -v rsync >/dev/null || missing+=(rsync)
     command -v setfacl >/dev/null || missing+=(acl)
     command -v python3 >/dev/null || missing+=(python3)
+    command -v groff >/dev/null || missing+=(groff-base)
     command -v git >/dev/null || missing+=(git)
     command -v node >/dev/null || missing+=(nodejs npm)
     if [ ${#missing[@]} -gt 0 ]; then

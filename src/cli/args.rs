@@ -22,6 +22,12 @@ Files lie in $WALRUSFS_HOME when set, otherwise at their XDG places. Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "walrusfs", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
+    /// Say nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more; may be repeated
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -58,8 +64,24 @@ pub enum Command {
     /// The cache of slivers on this machine
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// The configuration file and what holds
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// The local Walrus network: storage nodes, chain, faucet
     Devnet(DevnetArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  walrusfs completions bash > /etc/bash_completion.d/walrusfs
+  walrusfs completions zsh > ~/.zfunc/_walrusfs
+  walrusfs completions fish > ~/.config/fish/completions/walrusfs.fish")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// What packages and documents are made from
+    #[command(subcommand, hide = true)]
+    Generate(GenerateCommand),
     /// The mount process: reads what to mount from stdin and reports on stdout (see `mount::spawn`)
     #[command(name = super::mount::spawn::COMMAND, hide = true)]
     MountProcess,
@@ -70,29 +92,33 @@ pub enum Command {
 pub struct NetworkArgs {
     /// The network: local, testnet, mainnet, a network file (as `walrusfs devnet status --network-file` prints), or
     /// FILE.yaml[#CONTEXT], a configuration of the Walrus or Sui command line
-    #[arg(long, value_name = "NAME|FILE", env = "WALRUSFS_NETWORK")]
+    #[arg(long, value_name = "NAME|FILE")]
     pub network: Option<String>,
 }
+
+/// What `walrusfs mount --help` ends with: the options of `-o`, from their table.
+fn mount_help() -> String {
+    format!(
+        "Options for -o, for the configuration file and, with WALRUSFS_ before them, for the environment:\n\n{}\n{MOUNT_EXAMPLES}",
+        super::options::table::plain()
+    )
+}
+
+const MOUNT_EXAMPLES: &str = "\
+DRIVE is a label (`media`), `walrus:media` or the id of a Drive object (`0x...`); without one it is `default`, which
+is created when it does not exist. The command returns when the drive can be used; a daemon goes on serving it.
+
+Examples:
+  walrusfs mount ~/walrus
+  walrusfs mount media /srv/media -o allow_other,noatime --read-only
+  walrusfs mount walrus:media /srv/media --network testnet -f";
 
 /// `walrusfs mount`
 #[derive(Debug, Args)]
 #[command(
     override_usage = "walrusfs mount [OPTIONS] [DRIVE] MOUNTPOINT",
-    after_help = "\
-DRIVE is a label (`media`), `walrus:media` or the id of a Drive object (`0x...`); without one it is `default`, which
-is created when it does not exist. The command returns when the drive can be used; a daemon goes on serving it.
-
-Options for -o (as in /etc/fstab; `walrusfs mount --help` lists the most useful):
-  ro, allow_other, allow_root, noatime, relatime, strictatime, dev, suid, noexec
-  key_file=FILE, passphrase_file=FILE      how to open the drive's key slots
-  durability=local|network                 what fsync waits for: the local disk (default) or the network's certificate
-  cache_size=SIZE, cache_dir=DIR           sliver cache; sizes as 512M, 10G
-  memory=SIZE, journal_size=SIZE, timeout=SECONDS, sync_interval=SECONDS, log=FILE, log_level=LEVEL, network=NAME|FILE
-
-Examples:
-  walrusfs mount ~/walrus
-  walrusfs mount media /srv/media -o allow_other,noatime --read-only
-  walrusfs mount walrus:media /srv/media --network testnet -f"
+    after_long_help = mount_help(),
+    after_help = MOUNT_EXAMPLES
 )]
 pub struct MountArgs {
     /// The drive (optional) and the folder to mount it on
@@ -113,9 +139,6 @@ pub struct MountArgs {
     /// Seconds to wait for the drive to be usable
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub wait: u64,
-    /// Say nothing on success
-    #[arg(short, long)]
-    pub quiet: bool,
 }
 
 /// `walrusfs umount`
@@ -123,7 +146,12 @@ pub struct MountArgs {
 #[command(after_help = "\
 Unmounts first, then waits until the network has certified everything. When the mount point is in use nothing is done
 and the exit code is 10. When time runs out the exit code is 9: the data is safe in the journal and goes on at the
-next mount.")]
+next mount.
+
+Examples:
+  walrusfs umount ~/walrus
+  walrusfs umount /srv/media --timeout 3600
+  walrusfs umount /srv/media --no-wait")]
 pub struct UmountArgs {
     /// The folder the drive is mounted on
     pub mountpoint: PathBuf,
@@ -140,6 +168,12 @@ pub struct UmountArgs {
 
 /// `walrusfs sync`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The exit code is 9 when time runs out first: the data is safe in the journal and goes on being uploaded.
+
+Examples:
+  walrusfs sync ~/walrus
+  walrusfs sync ~/walrus --timeout 600")]
 pub struct SyncArgs {
     /// The folder the drive is mounted on
     pub mountpoint: PathBuf,
@@ -150,6 +184,10 @@ pub struct SyncArgs {
 
 /// `walrusfs status`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  walrusfs status                     every mount of this user
+  walrusfs status ~/walrus --json")]
 pub struct StatusArgs {
     /// The folder the drive is mounted on; without it, every mount of this user
     pub mountpoint: Option<PathBuf>,
@@ -194,7 +232,7 @@ This adds them to the drive: new files under their names; files that both have c
 NAME.conflict-TIME.EXTENSION beside the other machine's. Nothing is removed or overwritten. The drive must not be mounted
 anywhere.
 
-Example:
+Examples:
   walrusfs recover default")]
 pub struct RecoverArgs {
     /// Label or object id
@@ -211,8 +249,17 @@ pub struct RecoverArgs {
 #[derive(Debug, Subcommand)]
 pub enum DriveCommand {
     /// Create a drive: its object on chain, its storage pool and its key
+    #[command(after_help = "\
+Examples:
+  walrusfs drive create media --capacity 512G --epochs 26
+  walrusfs drive create secret --passphrase-file pass.txt
+  walrusfs drive create media --yes --json")]
     Create(DriveCreateArgs),
     /// List the drives that the wallet owns
+    #[command(after_help = "\
+Examples:
+  walrusfs drive list
+  walrusfs drive list --json")]
     List {
         /// Network to use
         #[command(flatten)]
@@ -222,6 +269,10 @@ pub enum DriveCommand {
         json: bool,
     },
     /// Show one drive
+    #[command(after_help = "\
+Examples:
+  walrusfs drive info default
+  walrusfs drive info walrus:media --json")]
     Info {
         /// Label or object id
         drive: String,
@@ -233,6 +284,10 @@ pub enum DriveCommand {
         json: bool,
     },
     /// Pay for more epochs; the price is shown first
+    #[command(after_help = "\
+Examples:
+  walrusfs drive extend media --epochs 13
+  walrusfs drive extend media --epochs 1 --yes --json")]
     Extend {
         /// Label or object id
         drive: String,
@@ -242,11 +297,18 @@ pub enum DriveCommand {
         /// Do not ask
         #[arg(short, long)]
         yes: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
         /// Network to use
         #[command(flatten)]
         network: NetworkArgs,
     },
     /// Pay for more capacity; the price is shown first
+    #[command(after_help = "\
+Examples:
+  walrusfs drive resize media --capacity 1T
+  walrusfs drive resize media --capacity 1T --yes --json")]
     Resize {
         /// Label or object id
         drive: String,
@@ -256,6 +318,9 @@ pub enum DriveCommand {
         /// Do not ask
         #[arg(short, long)]
         yes: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
         /// Network to use
         #[command(flatten)]
         network: NetworkArgs,
@@ -282,6 +347,9 @@ pub struct DriveCreateArgs {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
     /// Network to use
     #[command(flatten)]
     pub network: NetworkArgs,
@@ -291,12 +359,23 @@ pub struct DriveCreateArgs {
 #[derive(Debug, Subcommand)]
 pub enum WalletCommand {
     /// Print the wallet's address, making the wallet if there is none
+    #[command(after_help = "\
+Examples:
+  walrusfs wallet address
+  walrusfs wallet address --json")]
     Address {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
         /// Network to use
         #[command(flatten)]
         network: NetworkArgs,
     },
     /// Print how much SUI and WAL the wallet has
+    #[command(after_help = "\
+Examples:
+  walrusfs wallet balance
+  walrusfs wallet balance --network testnet --json")]
     Balance {
         /// Network to use
         #[command(flatten)]
@@ -306,7 +385,14 @@ pub enum WalletCommand {
         json: bool,
     },
     /// Ask the network's faucet for SUI and change some of it for WAL
+    #[command(after_help = "\
+Examples:
+  walrusfs wallet fund
+  walrusfs wallet fund --json")]
     Fund {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
         /// Network to use
         #[command(flatten)]
         network: NetworkArgs,
@@ -314,7 +400,11 @@ pub enum WalletCommand {
     /// Take the wallet's key from Sui's keystore
     #[command(after_help = "\
 FILE is Sui's client.yaml, a keystore, a Walrus client configuration, or a file with one line `suiprivkey1...`. The key is copied;
-walrusfs signs with ed25519 keys only.")]
+walrusfs signs with ed25519 keys only.
+
+Examples:
+  walrusfs wallet import
+  walrusfs wallet import ~/.sui/sui_config/client.yaml")]
     Import {
         /// Where the key is [default: client.yaml of Sui's command line]
         file: Option<PathBuf>,
@@ -330,7 +420,11 @@ pub enum ContractCommand {
     /// Publish the package on a network, and remember it there
     #[command(after_help = "\
 The modules are those of `contracts/`, as this program ships them. The upgrade capability goes to the wallet. What is remembered is
-a network file in the configuration folder, which the network's name then stands for.")]
+a network file in the configuration folder, which the network's name then stands for.
+
+Examples:
+  walrusfs contract publish --network testnet
+  walrusfs contract publish --network testnet --unsigned")]
     Publish {
         /// Print the unsigned transaction (base64 of its BCS) for another signer, and publish nothing
         #[arg(long)]
@@ -351,25 +445,43 @@ a network file in the configuration folder, which the network's name then stands
 #[derive(Debug, Subcommand)]
 pub enum BlobCommand {
     /// Compute a file's blob id, offline
+    #[command(after_help = "\
+Examples:
+  walrusfs blob id video.mp4
+  walrusfs blob id video.mp4 --shards 100 --json")]
     Id {
         /// The file
         file: PathBuf,
         /// Number of shards of the network that the id is for
         #[arg(long, value_name = "N", default_value_t = 1000)]
         shards: u16,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Store a file and print its blob id
+    #[command(after_help = "\
+Examples:
+  walrusfs blob put video.mp4 --epochs 5
+  walrusfs blob put video.mp4 --json")]
     Put {
         /// The file
         file: PathBuf,
         /// Epochs to store it for
         #[arg(long, value_name = "N", default_value_t = 1)]
         epochs: u32,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
         /// Network to use
         #[command(flatten)]
         network: NetworkArgs,
     },
     /// Read a blob, or one file of a quilt, verified
+    #[command(after_help = "\
+Examples:
+  walrusfs blob get mZBqAMFmiCoR8hoGmEvAy3Ey4p2s3bKKaRM8mrOUWlI -o video.mp4
+  walrusfs blob get mZBqAMFmiCoR8hoGmEvAy3Ey4p2s3bKKaRM8mrOUWlI --range 0-1000")]
     Get {
         /// The blob id, or the patch id of a file in a quilt
         id: String,
@@ -387,6 +499,9 @@ pub enum BlobCommand {
         network: NetworkArgs,
     },
     /// List the files of a quilt
+    #[command(after_help = "\
+Examples:
+  walrusfs blob patches mZBqAMFmiCoR8hoGmEvAy3Ey4p2s3bKKaRM8mrOUWlI --json")]
     Patches {
         /// The quilt's blob id
         id: String,
@@ -398,6 +513,9 @@ pub enum BlobCommand {
         json: bool,
     },
     /// Show what the network knows about a blob
+    #[command(after_help = "\
+Examples:
+  walrusfs blob stat mZBqAMFmiCoR8hoGmEvAy3Ey4p2s3bKKaRM8mrOUWlI --json")]
     Stat {
         /// The blob id
         id: String,
@@ -414,13 +532,84 @@ pub enum BlobCommand {
 #[derive(Debug, Subcommand)]
 pub enum CacheCommand {
     /// Show where the cache lies and how large it is
+    #[command(after_help = "\
+Examples:
+  walrusfs cache info
+  walrusfs cache info --json")]
     Info {
         /// One JSON object
         #[arg(long)]
         json: bool,
     },
     /// Delete the cache; nothing is lost by it
+    #[command(after_help = "\
+Examples:
+  walrusfs cache clear")]
     Clear,
+}
+
+/// `walrusfs config`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print every option, its value and where that comes from
+    #[command(after_help = "\
+Examples:
+  walrusfs config show
+  walrusfs config show --drive media --json")]
+    Show {
+        /// For mounts of this drive
+        #[arg(long, value_name = "DRIVE")]
+        drive: Option<String>,
+        /// One JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Edit the file with $VISUAL, $EDITOR or vi; what cannot be read is not taken
+    #[command(after_help = "\
+Examples:
+  walrusfs config edit")]
+    Edit,
+    /// Set an option for everything
+    #[command(after_help = "\
+Examples:
+  walrusfs config set network testnet
+  walrusfs config set cache_size 50G")]
+    Set {
+        /// The option, as in `-o`
+        name: String,
+        /// Its value; true or false for a switch
+        value: String,
+    },
+    /// Take an option out of the file
+    #[command(after_help = "\
+Examples:
+  walrusfs config unset cache_size")]
+    Unset {
+        /// The option, as in `-o`
+        name: String,
+    },
+    /// Print where the file is
+    #[command(after_help = "\
+Examples:
+  walrusfs config path")]
+    Path,
+}
+
+/// `walrusfs generate`
+#[derive(Debug, Subcommand)]
+pub enum GenerateCommand {
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder
+        dir: PathBuf,
+    },
+    /// Write the completion scripts into a folder
+    Completions {
+        /// The folder
+        dir: PathBuf,
+    },
+    /// Print the table of options of docs/configuration.md
+    Options,
 }
 
 #[cfg(test)]
@@ -431,6 +620,52 @@ mod tests {
     #[test]
     fn the_tree_of_commands_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The commands that do something, with the words that call them.
+    fn leaves(command: &clap::Command, words: &str, found: &mut Vec<(String, String)>) {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            let words = format!("{words} {}", sub.get_name());
+            if sub.has_subcommands() {
+                leaves(sub, &words, found);
+            }
+            if !sub.has_subcommands() || sub.get_after_help().is_some() {
+                found.push((words, sub.get_after_help().map(ToString::to_string).unwrap_or_default()));
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_and_they_are_command_lines() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "walrusfs", &mut found);
+        assert!(found.len() > 25, "{}", found.len());
+        for (words, help) in found {
+            let (_, examples) = help.split_once("Examples:").unwrap_or_else(|| panic!("{words}: no examples"));
+            let mut count = 0;
+            for line in examples.lines().filter_map(|line| line.strip_prefix("  walrusfs")) {
+                // What follows two spaces is said about the line.
+                let line = format!("walrusfs{line}").split("  ").next().unwrap_or_default().to_owned();
+                let line = line.split(" >").next().unwrap_or_default();
+                // What comes between the words are arguments of the commands above.
+                let mut said = line.split(' ');
+                assert!(words.split(' ').all(|word| said.any(|other| other == word)), "{words}: {line}");
+                Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+                count += 1;
+            }
+            assert!(count > 0, "{words}");
+        }
+    }
+
+    #[test]
+    fn help_lists_the_options_of_mount_and_fits_a_terminal() {
+        let mut command = Cli::command();
+        let mount = command.find_subcommand_mut("mount").unwrap();
+        let text = mount.render_long_help().to_string();
+        assert!(text.contains("cache_size=SIZE") && text.contains("passphrase_file=FILE"));
+        for line in text.lines() {
+            assert!(line.chars().count() <= 130, "{line}");
+        }
     }
 
     #[test]
@@ -444,5 +679,8 @@ mod tests {
         assert!(parse("walrusfs mount").is_err());
         assert!(parse("walrusfs mount a b c").is_err());
         assert!(parse("walrusfs umount /m --no-wait --timeout 3").is_err());
+        let loud = parse("walrusfs mount /m -vv").unwrap();
+        assert_eq!((loud.verbose, loud.quiet), (2, false));
+        assert!(parse("walrusfs status -q").unwrap().quiet && parse("walrusfs -q -v status").is_err());
     }
 }

@@ -3,6 +3,7 @@
 use super::args::{BlobCommand, NetworkArgs};
 use super::exit::{Code, Failure};
 use super::home::Home;
+use super::output::Progress;
 use super::wallet::{block_on, client_failure, purse};
 use super::{output, session};
 use redstuff::quilt::QuiltPatchId;
@@ -15,6 +16,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use walrus_client::client::{ClientConfig, WalrusClient};
+use walrus_client::store::UploadProgress;
 
 /// Bytes of a long read that are asked for at once.
 const STEP: u64 = 64 << 20;
@@ -25,8 +27,8 @@ const STEP: u64 = 64 << 20;
 /// What the file, the network or the wallet refused.
 pub fn run(command: &BlobCommand) -> Result<(), Failure> {
     match command {
-        BlobCommand::Id { file, shards } => id(file, *shards),
-        BlobCommand::Put { file, epochs, network } => put(file, *epochs, network),
+        BlobCommand::Id { file, shards, json } => id(file, *shards, *json),
+        BlobCommand::Put { file, epochs, network, json } => put(file, *epochs, network, *json),
         BlobCommand::Get { id, patch, output, range, network } => {
             let range = range.as_deref().map(parse_range).transpose()?;
             let source = Source::parse(id, patch.as_deref())?;
@@ -43,18 +45,23 @@ fn encoder(shards: u16) -> Result<Encoder, Failure> {
     Ok(Encoder::new(&params))
 }
 
-fn id(path: &Path, shards: u16) -> Result<(), Failure> {
+fn id(path: &Path, shards: u16, json: bool) -> Result<(), Failure> {
     let reading = |error| Failure::from_io(format!("cannot read {}", path.display()), error);
     let mut file = File::open(path).map_err(reading)?;
     let length = file.metadata().map_err(reading)?.len();
     let metadata = encoder(shards)?.metadata_from_reader(length, &mut file).map_err(|error| {
         Failure::new(Code::Failed, format!("{} cannot be encoded", path.display())).caused_by(error)
     })?;
+    if json {
+        return output::json(
+            &serde_json::json!({ "blob_id": metadata.blob_id().to_string(), "size": length, "shards": shards }),
+        );
+    }
     output::line(metadata.blob_id());
     Ok(())
 }
 
-fn put(path: &Path, epochs: u32, network: &NetworkArgs) -> Result<(), Failure> {
+fn put(path: &Path, epochs: u32, network: &NetworkArgs, json: bool) -> Result<(), Failure> {
     if epochs == 0 {
         return Err(Failure::usage("a blob is stored for at least one epoch"));
     }
@@ -74,11 +81,37 @@ fn put(path: &Path, epochs: u32, network: &NetworkArgs) -> Result<(), Failure> {
         let encoded = tokio::task::block_in_place(|| encoder.encode(bytes)).map_err(|error| {
             Failure::new(Code::Failed, format!("{} cannot be encoded", path.display())).caused_by(error)
         })?;
-        let stored =
-            purse.client.store_blob(&purse.executor, Arc::new(encoded), epochs, false, None).await.map_err(storing())?;
+        let progress = Arc::new(Progress::new());
+        progress.show("storing");
+        let hook = {
+            let progress = Arc::clone(&progress);
+            Arc::new(move |now: UploadProgress| progress.bytes(now.sent_bytes, now.total_bytes))
+        };
+        let encoded = Arc::new(encoded);
+        let stored = purse.client.store_blob(&purse.executor, encoded, epochs, false, Some(hook)).await;
+        drop(progress);
+        let stored = stored.map_err(storing())?;
+        if json {
+            return output::json(&Stored {
+                blob_id: stored.blob_id.to_string(),
+                object_id: stored.object.to_string(),
+                size,
+                end_epoch: stored.end_epoch,
+                already_certified: stored.already_certified,
+            });
+        }
         output::line(stored.blob_id);
         Ok(())
     })
+}
+
+#[derive(Serialize)]
+struct Stored {
+    blob_id: String,
+    object_id: String,
+    size: u64,
+    end_epoch: u32,
+    already_certified: bool,
 }
 
 fn blob_id(text: &str) -> Result<BlobId, Failure> {
@@ -194,16 +227,22 @@ async fn get_blob(
     range: Option<(u64, Option<u64>)>,
 ) -> Result<(), Failure> {
     let reading = || client_failure("the blob cannot be read");
+    let progress = Progress::new();
+    progress.show("reading");
     let Some(range) = range else {
         let blob = client.read_blob(id, Consistency::Default).await.map_err(reading())?;
+        drop(progress);
         return target.write(&blob);
     };
     let length = client.metadata(id).await.map_err(reading())?.unencoded_length();
     let range = within(range, length, "blob")?;
+    let (start, total) = (range.start, range.end - range.start);
     let mut out = target.open()?;
     for part in parts(range) {
+        let end = part.end;
         let bytes = client.read_range(id, part).await.map_err(reading())?;
         out.write_all(&bytes).map_err(|error| target.failure(error))?;
+        progress.bytes(end - start, total);
     }
     out.flush().map_err(|error| target.failure(error))
 }

@@ -3,8 +3,10 @@
 //! One background process runs it (`walrus_devnet::launch`); the commands here start it, ask it and end it. Whatever else
 //! needs the network calls [`ensure_running`].
 
+use super::config::Config;
 use super::exit::{Code, Failure};
 use super::home::Home;
+use super::logging;
 use super::output;
 use clap::{Args, Subcommand};
 use std::ffi::OsString;
@@ -37,10 +39,21 @@ pub struct DevnetArgs {
 #[derive(Debug, Subcommand)]
 pub enum DevnetCommand {
     /// Start the network, or wait until it is started; returns when chain and nodes answer
+    #[command(after_help = "\
+Examples:
+  walrusfs devnet up
+  walrusfs devnet up --nodes 4 --shards 100 --epoch-duration 10m")]
     Up(UpArgs),
     /// End the network; its state is kept
+    #[command(after_help = "\
+Examples:
+  walrusfs devnet down")]
     Down,
     /// Print addresses, ids, epoch and nodes
+    #[command(after_help = "\
+Examples:
+  walrusfs devnet status
+  walrusfs devnet status --json")]
     Status {
         /// One JSON object
         #[arg(long, conflicts_with = "network_file")]
@@ -93,34 +106,62 @@ pub struct NodeArgs {
 #[derive(Debug, Subcommand)]
 pub enum NodeAction {
     /// Be down: connections are refused
+    #[command(after_help = "\
+Examples:
+  walrusfs devnet node 3 stop")]
     Stop,
     /// Be up again, after `stop`
+    #[command(after_help = "\
+Examples:
+  walrusfs devnet node 3 start")]
     Start,
     /// Wait before every request
+    #[command(after_help = "\
+Examples:
+  walrusfs devnet node 3 slow 500")]
     Slow {
         /// Milliseconds
         #[arg(value_name = "MS")]
         ms: u64,
     },
     /// Accept connections and never answer
+    #[command(after_help = "\
+Examples:
+  walrusfs devnet node 3 hang")]
     Hang,
     /// Damage what is on the node's disk, once
+    #[command(after_help = "\
+Examples:
+  walrusfs devnet node 3 corrupt")]
     Corrupt,
     /// Answer with wrong bytes of the right length
+    #[command(after_help = "\
+Examples:
+  walrusfs devnet node 3 lie
+  walrusfs devnet node 3 lie confirmations")]
     Lie {
         /// What about: everything, bytes, metadata, confirmations or epoch
         #[arg(value_name = "WHAT", default_value_t = Lie::Everything)]
         about: Lie,
     },
     /// Answer every request with bytes that are no answer
+    #[command(after_help = "\
+Examples:
+  walrusfs devnet node 3 garbage")]
     Garbage,
     /// Answer every request with this HTTP status
+    #[command(after_help = "\
+Examples:
+  walrusfs devnet node 3 error 503")]
     Error {
         /// 400 to 599
         #[arg(value_name = "CODE", value_parser = clap::value_parser!(u16).range(400..600))]
         code: u16,
     },
     /// Behave, and be up
+    #[command(after_help = "\
+Examples:
+  walrusfs devnet node 3 honest")]
     Honest,
 }
 
@@ -128,6 +169,9 @@ pub enum NodeAction {
 #[derive(Debug, Subcommand)]
 pub enum EpochCommand {
     /// End the epoch now; prints the new one
+    #[command(after_help = "\
+Examples:
+  walrusfs devnet epoch advance")]
     Advance,
 }
 
@@ -214,10 +258,7 @@ fn up(args: &UpArgs, dir: &Path) -> Result<(), Failure> {
 }
 
 fn foreground(dir: &Path, options: Options, announce: bool) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("WALRUSFS_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    // A subscriber that somebody set up before stays.
-    let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter(filter).try_init();
+    logging::for_daemon(&Config::load(&Home::open()?)?.options(None)?)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::from_io("cannot start the local network", error))?;
     runtime.block_on(launch::run(dir, options, announce)).map_err(failure)

@@ -27,9 +27,13 @@ pub fn run(command: &DriveCommand) -> Result<(), Failure> {
             DriveCommand::Create(args) => create(&home, args).await,
             DriveCommand::List { network, json } => list(&home, network, *json).await,
             DriveCommand::Info { drive, network, json } => info(&home, drive, network, *json).await,
-            DriveCommand::Extend { drive, epochs, yes, network } => extend(&home, drive, *epochs, *yes, network).await,
-            DriveCommand::Resize { drive, capacity, yes, network } => {
-                resize(&home, drive, *capacity, *yes, network).await
+            DriveCommand::Extend { drive, epochs, yes, json, network } => {
+                let paid = extend(&home, drive, *epochs, *yes, network).await?;
+                paid.show(*json, || format!("paid until epoch {}", paid.end_epoch))
+            }
+            DriveCommand::Resize { drive, capacity, yes, json, network } => {
+                let paid = resize(&home, drive, *capacity, *yes, network).await?;
+                paid.show(*json, || format!("{} of encoded capacity", output::bytes(paid.capacity_bytes)))
             }
         }
     })
@@ -89,9 +93,12 @@ async fn create(home: &Home, args: &DriveCreateArgs) -> Result<(), Failure> {
     let opens_with_key = secret.is_none();
     let options = CreateOptions { label: label.clone(), capacity, epochs, secret, key_file: key_file.clone() };
     let drive = DriveClient::create(&account.session, options, assemble::holder(home)?).await.map_err(making)?;
-    output::line(drive.id());
-    if opens_with_key {
-        let path = key_file.unwrap_or_else(|| account.session.keys.key_path(&drive.state().uid()));
+    let key_file =
+        opens_with_key.then(|| key_file.unwrap_or_else(|| account.session.keys.key_path(&drive.state().uid())));
+    let (id, end_epoch) = (drive.id().to_string(), quote.end_epoch);
+    let paid = Paid { id, frost: quote.frost, capacity_bytes: capacity, end_epoch, key_file };
+    paid.show(args.json, || paid.id.clone())?;
+    if let Some(path) = &paid.key_file {
         output::note(format!("its key is in {}: keep a copy, without it nothing can be read", path.display()));
     }
     Ok(())
@@ -191,24 +198,45 @@ async fn info(home: &Home, name: &str, network: &NetworkArgs, json: bool) -> Res
     Ok(())
 }
 
-async fn extend(home: &Home, name: &str, epochs: u32, yes: bool, network: &NetworkArgs) -> Result<(), Failure> {
+/// What was bought, for scripts.
+#[derive(Serialize)]
+struct Paid {
+    id: String,
+    frost: u64,
+    capacity_bytes: u64,
+    end_epoch: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_file: Option<std::path::PathBuf>,
+}
+
+impl Paid {
+    fn show(&self, json: bool, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if json {
+            return output::json(self);
+        }
+        output::line(text());
+        Ok(())
+    }
+}
+
+async fn extend(home: &Home, name: &str, epochs: u32, yes: bool, network: &NetworkArgs) -> Result<Paid, Failure> {
     let (mut account, drive) = open(home, name, network).await?;
     let extending = |error| Failure::from_fs(format!("drive {name} cannot be extended"), error);
     let quote = drive.quote_extend(epochs).await.map_err(extending)?;
     agree(&format!("{epochs} more epochs"), &quote, yes)?;
     account.fund(with_margin(quote.frost)).await?;
     let pool = drive.extend(&quote).await.map_err(extending)?;
-    output::line(format!("paid until epoch {}", pool.end_epoch));
-    Ok(())
+    let id = drive.id().to_string();
+    Ok(Paid { id, frost: quote.frost, capacity_bytes: pool.capacity, end_epoch: pool.end_epoch, key_file: None })
 }
 
-async fn resize(home: &Home, name: &str, capacity: u64, yes: bool, network: &NetworkArgs) -> Result<(), Failure> {
+async fn resize(home: &Home, name: &str, capacity: u64, yes: bool, network: &NetworkArgs) -> Result<Paid, Failure> {
     let (mut account, drive) = open(home, name, network).await?;
     let growing = |error| Failure::from_fs(format!("drive {name} cannot be resized"), error);
     let quote = drive.quote_resize(capacity).await.map_err(growing)?;
     agree(&format!("{} more of encoded capacity", output::bytes(quote.bytes)), &quote, yes)?;
     account.fund(with_margin(quote.frost)).await?;
     let pool = drive.resize(&quote).await.map_err(growing)?;
-    output::line(format!("{} of encoded capacity", output::bytes(pool.capacity)));
-    Ok(())
+    let id = drive.id().to_string();
+    Ok(Paid { id, frost: quote.frost, capacity_bytes: pool.capacity, end_epoch: pool.end_epoch, key_file: None })
 }

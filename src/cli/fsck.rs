@@ -9,7 +9,7 @@ use super::output::{self, Progress};
 use super::wallet::block_on;
 use crate::check::mend::{Mended, Writer, mend};
 use crate::check::{Certain, Depth, Report, Subject, WalrusStorage, check};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Findings of one kind that are printed one by one.
 const PRINTED: usize = 200;
@@ -34,10 +34,10 @@ pub fn run(args: &FsckArgs) -> Result<(), Failure> {
         let uid = service.drive.state().uid();
         let subject = Subject { tree: &parts.tree, source: &source, keys: &parts.keys, storage: &storage, uid };
         let depth = Depth { deep: args.deep };
-        let shown = Mutex::new(Progress::new());
-        let progress = |what: &str, done: u64, of: Option<u64>| {
-            let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
-            shown.lock().unwrap_or_else(PoisonError::into_inner).show(&format!("{what}: {done}{of}"));
+        let shown = Progress::new();
+        let progress = |what: &str, done: u64, of: Option<u64>| match of {
+            Some(of) => shown.things(what, done, of),
+            None => shown.show(format!("{what}: {done}")),
         };
         let outcome = if args.repair {
             let writer = Writer { vfs: &parts.vfs, engine: &service.engine };

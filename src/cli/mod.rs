@@ -12,14 +12,17 @@
 pub mod args;
 pub mod blob;
 pub mod cache;
+pub mod config;
 pub mod contract;
 pub mod control;
 pub mod devnet;
 pub mod drive;
 pub mod exit;
 pub mod fsck;
+pub mod generate;
 pub mod helper;
 pub mod home;
+pub mod logging;
 pub mod mount;
 pub mod options;
 pub mod output;
@@ -55,6 +58,7 @@ fn run_command(argv: Vec<OsString>) -> Code {
             return if error.use_stderr() { Code::Usage } else { Code::Ok };
         }
     };
+    output::set_loudness(cli.quiet, cli.verbose);
     match dispatch(cli.command) {
         Ok(()) => Code::Ok,
         Err(failure) => {
@@ -79,5 +83,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Contract(command) => contract::run(&command),
         Command::Blob(command) => blob::run(&command),
         Command::Cache(command) => cache::run(&command),
+        Command::Config(command) => config::run(&command),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Generate(command) => generate::run(&command),
     }
 }

@@ -1,14 +1,18 @@
-//! Mount options: one table for `-o`, /etc/fstab and the mount helpers.
+//! Mount options: what `-o`, /etc/fstab, the configuration file and the environment can say ([`table`]).
 //!
 //! `-` and `_` are the same in option names; `_` is the documented form. An option of mount(8) that means nothing to us is
 //! ignored; one that we do not know is an error, unless the caller is sloppy (`mount -s`): a misspelt `key_file` must not
 //! pass in silence. Values contain no commas, because mount(8) cannot escape them.
 
+pub mod table;
+
 use super::exit::Failure;
+use super::logging::Format;
 use crate::fuse::{Access, Features};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
+use table::Value;
 
 /// When reading a file updates its access time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +95,8 @@ pub struct MountOptions {
     pub log: Option<PathBuf>,
     /// `log_level=`
     pub log_level: Option<String>,
+    /// `log_format=`
+    pub log_format: Format,
     /// `timeout=`, the longest that a request of the kernel may stay unanswered
     pub timeout: Option<Duration>,
     /// `without=`, what of the kernel's FUSE is left out
@@ -99,7 +105,6 @@ pub struct MountOptions {
 
 /// Options of mount(8) and of /etc/fstab that are not ours to act on.
 const IGNORED: &[&str] = &[
-    "rw",
     "defaults",
     "auto",
     "noauto",
@@ -139,95 +144,22 @@ impl MountOptions {
     }
 
     fn set(&mut self, name: &str, value: Option<&str>, sloppy: bool) -> Result<(), Failure> {
-        let text = || {
-            value
-                .filter(|value| !value.is_empty())
-                .ok_or_else(|| Failure::usage(format!("mount option `{name}` needs a value: {name}=...")))
+        let value = Value::new(value, None);
+        let set = match table::find(name) {
+            Some((spec, false)) => spec.apply(self, &value),
+            Some((spec, true)) => spec.apply_negative(self, &value),
+            None if IGNORED.contains(&name) || name == "comment" || name.starts_with("x_") => Ok(()),
+            None if sloppy => Ok(()),
+            None => {
+                let known = table::OPTIONS.iter().map(|spec| spec.name);
+                let suggestion = table::suggestion(name, known);
+                return Err(Failure::usage(match suggestion.as_str() {
+                    "" => format!("unknown mount option `{name}`; `walrusfs mount --help` lists them"),
+                    _ => format!("unknown mount option `{name}`{suggestion}"),
+                }));
+            }
         };
-        let seconds = || -> Result<Option<Duration>, Failure> {
-            text()?.parse().map(|seconds| Some(Duration::from_secs(seconds))).map_err(|_| {
-                Failure::usage(format!("mount option `{name}` takes seconds, not `{}`", value.unwrap_or_default()))
-            })
-        };
-        let size = || -> Result<Option<u64>, Failure> {
-            parse_size(text()?).map(Some).map_err(|why| Failure::usage(format!("mount option `{name}`: {why}")))
-        };
-        let path = || -> Result<Option<PathBuf>, Failure> {
-            // The daemon's working directory is the root folder.
-            std::path::absolute(text()?)
-                .map(Some)
-                .map_err(|error| Failure::usage(format!("mount option `{name}`: {error}")))
-        };
-        match name {
-            "remount" => self.remount = true,
-            "ro" => self.read_only = true,
-            "rw" => self.read_only = false,
-            "dev" => self.dev = true,
-            "nodev" => self.dev = false,
-            "suid" => self.suid = true,
-            "nosuid" => self.suid = false,
-            "noexec" => self.no_exec = true,
-            "exec" => self.no_exec = false,
-            "noatime" => self.atime = Atime::Never,
-            "atime" | "relatime" => self.atime = Atime::Relative,
-            "strictatime" => self.atime = Atime::Strict,
-            "allow_other" => self.access = Access::All,
-            "allow_root" => self.access = Access::OwnerAndRoot,
-            "cache_dir" => self.cache_dir = path()?,
-            "cache_size" => self.cache_size = size()?,
-            "memory" => self.memory = size()?,
-            "journal_dir" => self.journal_dir = path()?,
-            "journal_size" => self.journal_size = size()?,
-            "durability" => {
-                self.durability = match text()? {
-                    "local" => Durability::Local,
-                    "network" => Durability::Network,
-                    other => return Err(Failure::usage(format!("durability is local or network, not `{other}`"))),
-                }
-            }
-            "sync_interval" => self.sync_interval = seconds()?,
-            "gc_delay" => self.gc_delay = seconds()?,
-            "pack_size" => self.pack_size = size()?,
-            "network" => self.network = Some(text()?.to_owned()),
-            "key_file" => self.key_file = path()?,
-            "passphrase_file" => self.passphrase_file = path()?,
-            "lease" => {
-                self.lease = match text()? {
-                    "wait" => Lease::Wait,
-                    "steal" | "steal-expired" | "steal_expired" => Lease::Steal,
-                    "ro" => Lease::ReadOnly,
-                    other => return Err(Failure::usage(format!("lease is wait, steal or ro, not `{other}`"))),
-                }
-            }
-            "log" => self.log = path()?,
-            "log_level" => self.log_level = Some(text()?.to_owned()),
-            "timeout" => {
-                self.timeout = seconds()?;
-                if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
-                    return Err(Failure::usage("mount option `timeout` must be at least 1 second"));
-                }
-            }
-            "without" => {
-                for feature in text()?.split('+') {
-                    if !self.features.leave_out(feature) {
-                        let names = Features::NAMES;
-                        return Err(Failure::usage(format!("`without={feature}`: the features are {names}")));
-                    }
-                }
-            }
-            _ if IGNORED.contains(&name) || name == "comment" || name.starts_with("x_") => {}
-            _ if sloppy => {}
-            "sync" | "uid" | "gid" | "umask" | "snapshot" | "metrics" | "cache_min_free" | "read_ahead"
-            | "upload_limit" | "download_limit" | "wallet" | "config" => {
-                return Err(Failure::usage(format!("mount option `{name}` is not supported by this version")));
-            }
-            _ => {
-                return Err(Failure::usage(format!(
-                    "unknown mount option `{name}`; `walrusfs mount --help` lists them"
-                )));
-            }
-        }
-        Ok(())
+        set.map_err(|why| Failure::usage(format!("mount option `{name}` {why}")))
     }
 }
 
@@ -268,6 +200,8 @@ mod tests {
         assert_eq!(options, MountOptions { atime: Atime::Never, access: Access::All, ..Default::default() });
         assert_eq!(parse("allow_other,allow_root").unwrap().access, Access::OwnerAndRoot, "the last word counts");
         assert!(!parse("dev,suid,nosuid").unwrap().suid, "the last word counts");
+        assert!(!parse("ro,rw").unwrap().read_only && parse("rw,noexec").unwrap().no_exec);
+        assert_eq!(parse("allow_other,allow_other=false").unwrap().access, Access::Owner);
         assert!(!parse("rw").unwrap().dev, "no device nodes unless asked");
         let again = parse("rw,relatime,user_id=0,group_id=0,default_permissions,allow_other,remount,ro").unwrap();
         assert!(again.remount && again.read_only);
@@ -284,12 +218,14 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (list, word) in [
-            ("key_fil=/k", "key_fil"),
+            ("key_fil=/k", "did you mean `key_file`"),
+            ("frobnicate", "--help"),
+            ("allow_other=maybe", "maybe"),
             ("key_file=", "needs a value"),
             ("cache_size=ten", "ten"),
             ("timeout=0", "at least 1"),
             ("durability=never", "never"),
-            ("sync", "not supported"),
+            ("sync", "unknown"),
             ("without=writeback+splice", "splice"),
         ] {
             let failure = parse(list).unwrap_err().to_string();

@@ -1,6 +1,9 @@
 //! How numbers and times are shown to people, and in JSON where a program reads them.
 
+use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Bytes with a unit: `512 B`, `1.5 GiB`.
 pub fn bytes(count: u64) -> String {
@@ -53,8 +56,11 @@ pub fn line(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Writes a line of explanation to stderr.
+/// Writes a line of explanation to stderr, unless the user wants silence.
 pub fn note(text: impl std::fmt::Display) {
+    if loudness() == 0 {
+        return;
+    }
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
@@ -70,23 +76,102 @@ pub fn json(value: &impl serde::Serialize) -> Result<(), super::exit::Failure> {
     Ok(())
 }
 
-/// A line on a terminal that overwrites itself; nothing where stderr is no terminal.
+/// How much is said on stderr: 0 is `-q`, [`NORMAL`], and one more for each `-v`.
+static LOUDNESS: AtomicU8 = AtomicU8::new(NORMAL);
+
+/// Neither `-q` nor `-v`.
+pub const NORMAL: u8 = 1;
+
+/// Takes `-q` and `-v` of the command line.
+pub fn set_loudness(quiet: bool, verbose: u8) {
+    let loudness = if quiet { 0 } else { NORMAL + verbose.min(3) };
+    LOUDNESS.store(loudness, Ordering::Relaxed);
+}
+
+/// 0 to 4.
+pub fn loudness() -> u8 {
+    LOUDNESS.load(Ordering::Relaxed)
+}
+
+/// Whether stdout may carry colours: a terminal that has them, and nobody set `NO_COLOR`.
+pub fn colours() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    std::io::stdout().is_terminal() && !set("NO_COLOR") && !dumb
+}
+
+/// A colour of the terminal's own palette.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Colour {
+    /// Something is broken.
+    Red = 31,
+    /// As it should be.
+    Green = 32,
+    /// Worth a look.
+    Yellow = 33,
+}
+
+/// `text` in a colour where that is wanted.
+pub fn coloured(text: &str, colour: Colour, wanted: bool) -> String {
+    if wanted { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
+}
+
+/// How far something is, on a terminal; nothing where stderr is none, and nothing with `-q`. Gone when dropped.
 pub struct Progress {
-    shown: bool,
-    terminal: bool,
+    bar: ProgressBar,
+    /// The most that was ever left: what is done counts from there.
+    most: AtomicU64,
 }
 
 impl Progress {
     /// Nothing shown yet.
     pub fn new() -> Self {
-        Self { shown: false, terminal: std::io::stderr().is_terminal() }
+        let bar = if loudness() == 0 { ProgressBar::hidden() } else { ProgressBar::no_length() };
+        bar.set_style(Self::style("{spinner} {msg} ({elapsed})"));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar, most: AtomicU64::new(0) }
     }
 
-    /// Shows `text` in place of what was shown before.
-    pub fn show(&mut self, text: &str) {
-        if self.terminal {
-            self.shown = true;
-            let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
+    fn style(template: &str) -> ProgressStyle {
+        // A template that does not parse is a mistake in this file; the plain bar does then.
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    }
+
+    /// Says what is being done.
+    pub fn show(&self, text: impl Into<String>) {
+        self.bar.set_message(text.into());
+    }
+
+    /// Shows a bar with rate and time left: `done` of `total` bytes.
+    pub fn bytes(&self, done: u64, total: u64) {
+        if self.bar.length() != Some(total) {
+            if self.bar.length().is_none() {
+                self.bar.set_style(Self::style(
+                    "{msg} [{bar:24}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
+                ));
+            }
+            self.bar.set_length(total);
+        }
+        self.bar.set_position(done);
+    }
+
+    /// Shows a bar without a unit: `done` of `total` things.
+    pub fn things(&self, what: &str, done: u64, total: u64) {
+        if self.bar.message() != what {
+            self.bar.reset();
+            self.bar.set_style(Self::style("{msg} [{bar:24}] {human_pos} of {human_len}, {per_sec}, {eta} left"));
+            self.show(what);
+        }
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+    }
+
+    /// Shows how much of what has to go is still there, bytes.
+    pub fn left(&self, bytes: u64) {
+        let most = self.most.fetch_max(bytes, Ordering::Relaxed).max(bytes);
+        if most > 0 {
+            self.bytes(most - bytes, most);
         }
     }
 }
@@ -99,9 +184,7 @@ impl Default for Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.shown {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
+        self.bar.finish_and_clear();
     }
 }
 
@@ -124,6 +207,24 @@ mod tests {
         assert_eq!(coins(0, "SUI"), "0 SUI");
         assert_eq!(coins(1_500_000_000, "WAL"), "1.5 WAL");
         assert_eq!(coins(1, "SUI"), "0.000000001 SUI");
+    }
+
+    #[test]
+    fn colours_are_only_where_they_are_wanted() {
+        assert_eq!(coloured("ok", Colour::Green, true), "\x1b[32mok\x1b[0m");
+        assert_eq!(coloured("ok", Colour::Green, false), "ok");
+    }
+
+    #[test]
+    fn what_is_done_counts_from_the_most_that_was_left() {
+        let progress = Progress::new();
+        progress.left(0);
+        assert_eq!(progress.bar.length(), None, "nothing to do is no bar");
+        progress.left(100);
+        progress.left(40);
+        assert_eq!((progress.bar.position(), progress.bar.length()), (60, Some(100)));
+        progress.left(250);
+        assert_eq!((progress.bar.position(), progress.bar.length()), (0, Some(250)), "more came");
     }
 
     #[test]

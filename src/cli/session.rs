@@ -3,6 +3,7 @@
 //! On a network with a faucet (the local one) a missing wallet is made and funded without asking: nothing there has a
 //! price. On a real network a wallet must be there.
 
+use super::config::Config;
 use super::devnet;
 use super::exit::{Code, Failure};
 use super::home::Home;
@@ -48,13 +49,17 @@ fn failed(doing: &str) -> impl FnOnce(ClientError) -> Failure {
     move |error| Failure::from_fs(doing, chain_error("the network", error))
 }
 
-/// Finds the network `name`: `local` (started when it does not run), a file `networks/NAME.toml` in the configuration folder,
+/// Finds the network `name`, or the configured one when none is named: `local` (started when it does not run), a file `networks/NAME.toml` in the configuration folder,
 /// `mainnet`, `testnet`, a network file, or a YAML file of Sui or Walrus (`FILE#CONTEXT` for one of its contexts). Blocks.
 ///
 /// # Errors
 /// When there is no such network, or the local one cannot be started.
 pub fn network(home: &Home, name: Option<&str>) -> Result<NetworkConfig, Failure> {
-    let name = name.unwrap_or(LOCAL);
+    let configured = match name {
+        Some(_) => None,
+        None => Config::load(home)?.options(None)?.network,
+    };
+    let name = name.or(configured.as_deref()).unwrap_or(LOCAL);
     if name == LOCAL {
         return devnet::ensure_running(home);
     }

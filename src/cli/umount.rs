@@ -63,8 +63,9 @@ pub fn sync(args: &SyncArgs) -> Result<(), Failure> {
 }
 
 fn wait(client: Client, request: Request) -> Result<(), Failure> {
-    let mut progress = Progress::new();
-    client.ask(request, PATIENCE, |pending| progress.show(&format!("{} to go", output::bytes(pending)))).map(drop)
+    let progress = Progress::new();
+    progress.show("certifying");
+    client.ask(request, PATIENCE, |pending| progress.left(pending)).map(drop)
 }
 
 /// A failure of the kernel adapter, with its exit code.

@@ -1,8 +1,10 @@
 //! `walrusfs wallet`: the address that owns drives and pays for storage.
 
 use super::args::{NetworkArgs, WalletCommand};
+use super::config::Config;
 use super::exit::{Code, Failure};
 use super::home::Home;
+use super::logging;
 use super::output;
 use super::session::{self, Account, Purse};
 use crate::drive::chain_error;
@@ -19,9 +21,9 @@ use walrus_client::{ClientError, foreign};
 pub fn run(command: &WalletCommand) -> Result<(), Failure> {
     let home = Home::open()?;
     match command {
-        WalletCommand::Address { network } => address(&home, network),
+        WalletCommand::Address { network, json } => address(&home, network, *json),
         WalletCommand::Balance { network, json } => balance(&home, network, *json),
-        WalletCommand::Fund { network } => fund(&home, network),
+        WalletCommand::Fund { network, json } => fund(&home, network, *json),
         WalletCommand::Import { file, address } => import(&home, file.as_deref(), *address),
     }
 }
@@ -57,7 +59,7 @@ pub(crate) async fn purse(home: &Home, network: &NetworkArgs) -> Result<Purse, F
 /// # Errors
 /// What `work` came to.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    super::mount::daemon::log_to_stderr(Some("warn"))?;
+    logging::for_command(&Config::load(&Home::open()?)?.options(None)?)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -71,17 +73,23 @@ pub(crate) fn client_failure(doing: &str) -> impl FnOnce(ClientError) -> Failure
     move |error| Failure::from_fs(&doing, chain_error(&doing, error))
 }
 
-fn address(home: &Home, network: &NetworkArgs) -> Result<(), Failure> {
+fn show_address(address: &Address, json: bool) -> Result<(), Failure> {
+    if json {
+        return output::json(&serde_json::json!({ "address": address.to_string() }));
+    }
+    output::line(address);
+    Ok(())
+}
+
+fn address(home: &Home, network: &NetworkArgs, json: bool) -> Result<(), Failure> {
     let path = session::wallet_path(home);
     if path.exists() {
         let wallet = Wallet::load(&path).map_err(client_failure("the wallet cannot be read"))?;
-        output::line(wallet.address());
-        return Ok(());
+        return show_address(&wallet.address(), json);
     }
     block_on(async {
         let purse = purse(home, network).await?;
-        output::line(purse.executor.wallet().address());
-        Ok(())
+        show_address(&purse.executor.wallet().address(), json)
     })
 }
 
@@ -119,7 +127,7 @@ async fn show_balance(purse: &Purse, json: bool) -> Result<(), Failure> {
 /// Part of what the faucet gives that is changed for WAL.
 const FOR_WAL: u64 = 2;
 
-fn fund(home: &Home, network: &NetworkArgs) -> Result<(), Failure> {
+fn fund(home: &Home, network: &NetworkArgs, json: bool) -> Result<(), Failure> {
     block_on(async {
         let purse = purse(home, network).await?;
         let executor = &purse.executor;
@@ -137,7 +145,7 @@ fn fund(home: &Home, network: &NetworkArgs) -> Result<(), Failure> {
             Ok(())
         };
         funded.await.map_err(failed)?;
-        show_balance(&purse, false).await
+        show_balance(&purse, json).await
     })
 }
 

@@ -447,31 +447,58 @@ fn first_object(session: &Session, keys: &KeyRing, label: &str, secret: &SlotSec
     Ok(object)
 }
 
-async fn submit_creation(session: &Session, object: &DriveObject, capacity: u64, epochs: u32) -> ClientResult<Address> {
-    let state = session.chain().state().await?;
-    let wal = state.storage_cost(capacity, epochs)?;
-    let request = Request { intent: Vec::new(), objects: Vec::new(), wal, sui: 0 };
+/// MIST that making a drive may burn, from a simulation with a drive of the same shape; the wallet must hold the price.
+///
+/// # Errors
+/// [`Kind::Unfunded`] when it does not.
+pub async fn gas_of_create(session: &Session, label: &str, capacity: u64, epochs: u32) -> FsResult<u64> {
+    let keys = KeyRing::new(
+        DriveUid(random_bytes(session)),
+        KeyEpoch(0),
+        MasterKey::generate(&*session.random),
+        session.random.clone(),
+    );
+    let secret = SlotSecret::KeyFile(KeyFile::generate(&*session.random));
+    let object = first_object(session, &keys, label, &secret)?;
+    let priced = async {
+        let wal = session.chain().state().await?.storage_cost(capacity, epochs)?;
+        let request = Request { wal, ..Request::default() };
+        session.executor.price(request, creation(session, &object, capacity, epochs)?).await
+    };
+    priced.await.map_err(|error| chain_error("the gas of a new drive cannot be computed", error))
+}
+
+/// The commands that make a drive: its pool, its object, to the wallet.
+fn creation<'a>(
+    session: &'a Session,
+    object: &'a DriveObject,
+    capacity: u64,
+    epochs: u32,
+) -> ClientResult<impl Fn(&mut Tx) -> ClientResult<()> + Send + Sync + 'a> {
     let slot = object.keys.first().ok_or_else(|| ClientError::Invalid("a drive needs a key slot".to_owned()))?;
-    let executed = session
-        .executor
-        .run(request, |tx| {
-            let pool = tx.create_storage_pool(capacity, epochs)?;
-            let pool_type = tx.pool_type()?;
-            let arguments = vec![
-                tx.pure(&object.format)?,
-                tx.pure(object.uid.0.as_slice())?,
-                tx.pure(object.label.as_slice())?,
-                tx.pure(&slot.kind)?,
-                tx.pure(&slot.key_epoch.0)?,
-                tx.pure(slot.body.as_slice())?,
-                tx.pure(object.seal.as_slice())?,
-                pool,
-            ];
-            let drive = tx.call(session.package, "drive", "create", vec![pool_type], arguments)?;
-            let owner = tx.sender();
-            tx.transfer(vec![drive], owner)
-        })
-        .await?;
+    Ok(move |tx: &mut Tx| {
+        let pool = tx.create_storage_pool(capacity, epochs)?;
+        let pool_type = tx.pool_type()?;
+        let arguments = vec![
+            tx.pure(&object.format)?,
+            tx.pure(object.uid.0.as_slice())?,
+            tx.pure(object.label.as_slice())?,
+            tx.pure(&slot.kind)?,
+            tx.pure(&slot.key_epoch.0)?,
+            tx.pure(slot.body.as_slice())?,
+            tx.pure(object.seal.as_slice())?,
+            pool,
+        ];
+        let drive = tx.call(session.package, "drive", "create", vec![pool_type], arguments)?;
+        let owner = tx.sender();
+        tx.transfer(vec![drive], owner)
+    })
+}
+
+async fn submit_creation(session: &Session, object: &DriveObject, capacity: u64, epochs: u32) -> ClientResult<Address> {
+    let wal = session.chain().state().await?.storage_cost(capacity, epochs)?;
+    let request = Request { wal, ..Request::default() };
+    let executed = session.executor.run(request, creation(session, object, capacity, epochs)?).await?;
     let created = executed.effects.created("drive", "Drive").next().map(|object| object.id);
     created.ok_or_else(|| ClientError::Execution { reason: "the transaction made no Drive".to_owned() })
 }

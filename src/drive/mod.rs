@@ -28,7 +28,7 @@ mod session;
 mod state;
 
 pub use change::{BlobToRegister, CertifiedBlob, CommitPlan, MAX_CERTIFICATES, MAX_DELETIONS, RegisteredBlob};
-pub use client::{CreateOptions, DriveClient, DriveName};
+pub use client::{CreateOptions, DriveClient, DriveName, gas_of_create};
 pub use failure::chain_error;
 pub use object::{
     DriveObject, HOLDER_BYTES, Holder, KeySlot, Lease, MAX_APPEND, MAX_KEYRING, MAX_LABEL, MAX_LOG, MAX_SEAL, MAX_SLOT,

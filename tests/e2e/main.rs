@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed assumption fails the test")]
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no users")]
 
+mod config;
 mod contract;
 mod damage;
 mod data;

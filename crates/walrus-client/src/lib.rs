@@ -7,7 +7,7 @@
 //!
 //! - [`wire`]: exact byte layouts of everything that crosses a boundary. No I/O.
 //! - [`error`], [`retry`]: one error type, bounds for retries.
-//! - [`network`], [`wallet`], [`foreign`]: which network, which key, and both from the files of Sui's and Walrus's own command
+//! - [`network`], [`wallet`], [`phrase`], [`foreign`]: which network, which key, the key as words, and both from the files of Sui's and Walrus's own command
 //!   lines.
 //! - [`chain`]: reading Sui and the Walrus objects on it.
 //! - [`tx`]: building transactions offline.
@@ -24,6 +24,7 @@ mod faucet;
 pub mod foreign;
 pub mod network;
 pub mod node;
+pub mod phrase;
 pub mod read;
 pub mod retry;
 pub mod store;

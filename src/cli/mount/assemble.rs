@@ -4,6 +4,7 @@ use super::request::{DriveName, Handover};
 use super::serve::{OpenDrive, Pipeline};
 use super::spawn::Parent;
 use crate::cache::{CacheConfig, PackReader, SliverCache};
+use crate::cli::config::Config;
 use crate::cli::control::Status;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::home::{Home, private_dir};
@@ -38,7 +39,7 @@ use zeroize::Zeroizing;
 const DEFAULT_CAPACITY: u64 = 256 << 30;
 
 /// Memory that all buffers of a mount take when nothing else is said, bytes (design.md 6).
-const DEFAULT_MEMORY: u64 = 512 << 20;
+pub(crate) const DEFAULT_MEMORY: u64 = 512 << 20;
 
 /// How often a reader looks for new commits, and a writer at the pool.
 const FOLLOW: Duration = Duration::from_secs(5);
@@ -148,7 +149,9 @@ pub(crate) async fn unmounted(
     drive: DriveClient,
     read_only: bool,
 ) -> Result<Arc<Service>, Failure> {
-    let options = MountOptions { read_only, gc_delay: Some(Duration::MAX), ..MountOptions::default() };
+    let label = DriveName::Label(drive.state().label.clone());
+    let configured = Config::load(home)?.options(Some(&label))?;
+    let options = MountOptions { read_only, gc_delay: Some(Duration::MAX), ..configured };
     let drive = Arc::new(drive);
     let state = account.client.state().await;
     let state =
@@ -483,7 +486,7 @@ impl Assembly<'_> {
 }
 
 /// Bytes that the journal may take: with packs of 64 MiB a full one is still one commit of at most 60 packs.
-const DEFAULT_JOURNAL: u64 = 3 << 30;
+pub(crate) const DEFAULT_JOURNAL: u64 = 3 << 30;
 
 /// What the disk lost of the journal, for the user; also logged.
 fn losses(recovery: &Recovery) -> Vec<String> {

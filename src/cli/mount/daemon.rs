@@ -3,10 +3,10 @@
 use super::request::Handover;
 use super::serve;
 use super::spawn::{Parent, become_daemon};
-use crate::cli::exit::{Code, Failure};
+use crate::cli::exit::Failure;
 use crate::cli::home::{Home, private_dir};
+use crate::cli::logging;
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
 
 /// How long tasks may take to notice that the process ends.
 const LAST_TASKS: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ fn bound_heap() {
 
 fn live(home: &Home, handover: Handover, parent: &mut Parent) -> Result<(), Failure> {
     bound_heap();
-    log_to_stderr(handover.request.options.log_level.as_deref())?;
+    logging::for_daemon(&handover.request.options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("walrusfs")
@@ -57,14 +57,4 @@ fn live(home: &Home, handover: Handover, parent: &mut Parent) -> Result<(), Fail
     let result = runtime.block_on(serve::serve(home, handover, parent));
     runtime.shutdown_timeout(LAST_TASKS);
     result
-}
-
-/// Logs go to stderr, which is the log file of a daemon. `WALRUSFS_LOG` takes tracing's filter language.
-pub(crate) fn log_to_stderr(level: Option<&str>) -> Result<(), Failure> {
-    let directives = std::env::var("WALRUSFS_LOG").ok().or_else(|| level.map(str::to_owned));
-    let filter = EnvFilter::try_new(directives.as_deref().unwrap_or("info"))
-        .map_err(|error| Failure::new(Code::Usage, "log_level is not understood").caused_by(error))?;
-    // A second subscriber in one process (a test) is none.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
-    Ok(())
 }

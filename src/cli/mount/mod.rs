@@ -13,6 +13,7 @@ pub mod serve;
 pub mod spawn;
 
 use super::args::MountArgs;
+use super::config::Config;
 use super::exit::Failure;
 use super::helper::MountCall;
 use super::home::Home;
@@ -27,21 +28,22 @@ use std::io::IsTerminal;
 /// # Errors
 /// Why the drive is not mounted.
 pub fn run(args: &MountArgs) -> Result<(), Failure> {
-    let mut request = MountRequest::from_args(args)?;
+    let home = Home::open()?;
+    let mut request = MountRequest::from_args(args, &Config::load(&home)?)?;
     if request.options.remount {
         return remount::remount(&request.mountpoint, &request.options);
     }
-    let home = Home::open()?;
     make_default_folder(&request)?;
     check(&mut request)?;
+    if !args.foreground && output::loudness() > output::NORMAL {
+        // The mount process has a log and no `-v`.
+        let level = if output::loudness() == output::NORMAL + 1 { "debug" } else { "trace" };
+        request.options.log_level = Some(level.to_owned());
+    }
     if args.foreground {
         return daemon::run_here(&home, Handover { request, secrets: Secrets::default() });
     }
-    start(&home, request, |text| {
-        if !args.quiet {
-            output::note(text);
-        }
-    })
+    start(&home, request, |text| output::note(text))
 }
 
 /// The mount helper.
@@ -50,11 +52,11 @@ pub fn run(args: &MountArgs) -> Result<(), Failure> {
 /// Why the drive is not mounted.
 pub fn run_helper(call: MountCall) -> Result<(), Failure> {
     let (fake, verbose) = (call.fake, call.verbose);
-    let mut request = MountRequest::from_call(call)?;
+    let home = Home::open()?;
+    let mut request = MountRequest::from_call(call, &Config::load(&home)?)?;
     if request.options.remount {
         return if fake { Ok(()) } else { remount::remount(&request.mountpoint, &request.options) };
     }
-    let home = Home::open()?;
     check(&mut request)?;
     if fake {
         return Ok(());

@@ -1,6 +1,7 @@
 //! What a mount is asked to be, in a form that a daemon reads from a pipe.
 
 use crate::cli::args::MountArgs;
+use crate::cli::config::Config;
 use crate::cli::exit::Failure;
 use crate::cli::helper::MountCall;
 use crate::cli::options::MountOptions;
@@ -103,7 +104,7 @@ impl MountRequest {
     ///
     /// # Errors
     /// A usage error.
-    pub fn from_args(args: &MountArgs) -> Result<Self, Failure> {
+    pub fn from_args(args: &MountArgs, config: &Config) -> Result<Self, Failure> {
         let (drive, mountpoint) = match &args.targets[..] {
             [mountpoint] => (None, mountpoint),
             [drive, mountpoint] => (Some(drive), mountpoint),
@@ -116,7 +117,7 @@ impl MountRequest {
                 DriveName::parse(name)?
             }
         };
-        let mut options = MountOptions::default();
+        let mut options = config.options(Some(&drive))?;
         for list in &args.options {
             let list = list.to_str().ok_or_else(|| Failure::usage("mount options are UTF-8"))?;
             options.add(list, false)?;
@@ -137,19 +138,22 @@ impl MountRequest {
     ///
     /// # Errors
     /// A usage error.
-    pub fn from_call(call: MountCall) -> Result<Self, Failure> {
+    pub fn from_call(call: MountCall, config: &Config) -> Result<Self, Failure> {
         let drive = DriveName::parse(&call.source)?;
+        let mut options = config.options(Some(&drive))?;
+        for list in &call.lists {
+            options.add(list, call.sloppy)?;
+        }
+        if call.by_fuse3 {
+            // mount.fuse3 adds `dev,suid` whatever /etc/fstab says.
+            (options.dev, options.suid) = (false, false);
+        }
         Ok(Self {
             create: drive == DriveName::Label(DEFAULT_LABEL.to_owned()),
             drive,
             mountpoint: call.mountpoint,
-            network: call
-                .options
-                .network
-                .clone()
-                .or_else(|| std::env::var("WALRUSFS_NETWORK").ok())
-                .map(absolute_network),
-            options: call.options,
+            network: options.network.clone().map(absolute_network),
+            options,
             wait: Duration::from_secs(60),
         })
     }
@@ -186,18 +190,23 @@ mod tests {
     }
 
     #[test]
-    fn only_the_default_drive_is_made_unasked() {
-        let request = |source: &str| {
+    fn only_the_default_drive_is_made_unasked_and_fuse3_adds_nothing() {
+        let request = |source: &str, by_fuse3: bool| {
             let call = MountCall {
                 source: source.to_owned(),
                 mountpoint: "/m".into(),
-                options: MountOptions::default(),
+                lists: vec!["rw,dev,suid,cache_size=1G".to_owned()],
+                sloppy: false,
                 fake: false,
                 verbose: false,
+                by_fuse3,
             };
-            MountRequest::from_call(call).unwrap()
+            MountRequest::from_call(call, &Config::default()).unwrap()
         };
-        assert!(request("walrus:default").create);
-        assert!(!request("walrus:media").create);
+        assert!(request("walrus:default", false).create);
+        let media = request("walrus:media", false);
+        assert!(!media.create && media.options.dev && media.options.suid);
+        let options = request("walrus:media", true).options;
+        assert!(!options.dev && !options.suid && options.cache_size == Some(1 << 30));
     }
 }

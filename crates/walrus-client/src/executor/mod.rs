@@ -244,6 +244,19 @@ impl Executor {
         Ok(transaction)
     }
 
+    /// MIST that a transaction may burn, as [`Executor::run`] would build it now: simulated, neither signed nor sent.
+    ///
+    /// # Errors
+    /// As [`Executor::run`] before anything is signed.
+    pub async fn price<F>(&self, request: Request, build: F) -> ClientResult<u64>
+    where
+        F: Fn(&mut Tx) -> ClientResult<()> + Send + Sync,
+    {
+        let mut inner = self.enter().await?;
+        self.settle_pending(&mut inner).await?;
+        Ok(self.prepare(&inner, &request, &build).await?.gas_payment.budget)
+    }
+
     /// MIST and FROST of the wallet.
     pub async fn balances(&self) -> ClientResult<(u64, u64)> {
         let state = self.chain.state().await?;
