@@ -20,6 +20,8 @@ install_tools() {
     command -v setfacl >/dev/null || missing+=(acl)
     command -v python3 >/dev/null || missing+=(python3)
     command -v groff >/dev/null || missing+=(groff-base)
+    command -v curl >/dev/null || missing+=(curl)
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
     command -v git >/dev/null || missing+=(git)
     command -v node >/dev/null || missing+=(nodejs npm)
     if [ ${#missing[@]} -gt 0 ]; then
@@ -37,6 +39,8 @@ install_sdk() {
 }
 
 stage "tools" install_tools
+# All platforms: tests/supply.rs reads every manifest of the lock file, without the network.
+stage "fetch" cargo fetch --locked
 stage "format" cargo fmt --all --check
 stage "lint" cargo clippy --profile ci --workspace --all-targets --locked -- -D warnings
 stage "build" cargo build --profile ci --workspace --all-targets --locked

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
+  walrusfs setup                     make wallet and drive; shows the price before anything is paid
   walrusfs mount ~/walrus            mount the drive `default`; the first time, set everything up
   walrusfs status ~/walrus           what is stored, what is still on its way
   walrusfs sync ~/walrus             wait until every byte is certified on the network
   walrusfs umount ~/walrus           the same, then unmount
 
-Without --network everything happens on a local Walrus network that walrusfs starts on this machine.
+Without --network (or a network in the configuration) everything happens on a local Walrus network on this machine.
 Files lie in $WALRUSFS_HOME when set, otherwise at their XDG places. Exit codes: docs/exit-codes.md.";
 
 /// A filesystem whose disk is the Walrus network.
@@ -45,6 +46,10 @@ pub enum Command {
     Sync(SyncArgs),
     /// Show what mounted drives hold and what is still on its way
     Status(StatusArgs),
+    /// Make wallet and drive, with every price shown before it is paid
+    Setup(SetupArgs),
+    /// Look at everything that a mount needs, and say how to mend it
+    Doctor(DoctorArgs),
     /// Create drives and manage their storage
     #[command(subcommand)]
     Drive(DriveCommand),
@@ -187,11 +192,77 @@ pub struct SyncArgs {
 #[command(after_help = "\
 Examples:
   walrusfs status                     every mount of this user
-  walrusfs status ~/walrus --json")]
+  walrusfs status ~/walrus --json
+  walrusfs status --watch             again every two seconds, with rates
+  walrusfs status ~/walrus --watch --interval 10")]
 pub struct StatusArgs {
     /// The folder the drive is mounted on; without it, every mount of this user
     pub mountpoint: Option<PathBuf>,
-    /// One JSON object, or an array of them without a mount point
+    /// One JSON object, or an array of them without a mount point; with --watch, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Look again and again, until interrupted
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
+    pub interval: u64,
+}
+
+/// `walrusfs setup`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Walks through network, wallet, the drive's name, its size and term. What exists already is kept, so it can be run again: after
+money was sent to the wallet, for instance. With --yes nobody is asked: every answer is the usual one or comes from an option,
+and the price is paid. The drive's id goes to stdout.
+
+Examples:
+  walrusfs setup
+  walrusfs setup --network testnet
+  walrusfs setup --network mainnet --wallet sui --name media --size 200G --epochs 26 --yes
+  walrusfs setup --network testnet --wallet new --phrase-file phrase.txt --yes --json")]
+pub struct SetupArgs {
+    /// Network to use
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Where the wallet comes from when there is none: a new key, the key of Sui's command line, a recovery phrase (asked for),
+    /// or a file with a key
+    #[arg(long, value_name = "new|sui|phrase|FILE")]
+    pub wallet: Option<String>,
+    /// Write a new wallet's recovery phrase here (mode 0600) instead of showing it
+    #[arg(long, value_name = "FILE")]
+    pub phrase_file: Option<PathBuf>,
+    /// The drive's name
+    #[arg(long, value_name = "LABEL")]
+    pub name: Option<String>,
+    /// What should fit, for example 50G
+    #[arg(long, value_name = "SIZE", value_parser = super::options::parse_size)]
+    pub size: Option<u64>,
+    /// Epochs to pay for
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u32>,
+    /// Do not ask; pay
+    #[arg(short, long)]
+    pub yes: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `walrusfs doctor`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Nothing is changed, and nothing is started. The exit code is 2 when something does not work.
+
+Examples:
+  walrusfs doctor
+  walrusfs doctor --network mainnet
+  walrusfs doctor --json")]
+pub struct DoctorArgs {
+    /// Network to use
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// One JSON array
     #[arg(long)]
     pub json: bool,
 }

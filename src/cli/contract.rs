@@ -13,6 +13,7 @@ use walrus_client::ClientResult;
 use walrus_client::executor::Request;
 use walrus_client::network::NetworkConfig;
 use walrus_client::tx::Tx;
+use walrus_client::wire::chain::ObjectId;
 
 /// MIST that an unsigned transaction may burn: several times what storing the package costs.
 const BUDGET: u64 = 500_000_000;
@@ -39,7 +40,8 @@ pub fn run(command: &ContractCommand) -> Result<(), Failure> {
             ));
         }
         drive::ask(&format!("publishing the package on {} burns up to 1 SUI; go on?", known.name), *yes)?;
-        publish(&home, network, &purse, &package).await
+        output::line(publish(&home, network, &purse, &package).await?);
+        Ok(())
     })
 }
 
@@ -48,6 +50,18 @@ fn build(tx: &mut Tx, package: &Package) -> ClientResult<()> {
     let capability = tx.publish(package.modules.clone(), package.dependencies.clone())?;
     let owner = tx.sender();
     tx.transfer(vec![capability], owner)
+}
+
+/// Publishes the package for somebody who has agreed already.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn publish_agreed(home: &Home, network: &NetworkArgs) -> Result<(), Failure> {
+    let package = Package::shipped().map_err(|error| Failure::from_fs("the package is damaged", error))?;
+    let purse = purse(home, network).await?;
+    let id = publish(home, network, &purse, &package).await?;
+    output::note(format!("published: {id}"));
+    Ok(())
 }
 
 async fn print_unsigned(purse: &Purse, package: &Package) -> Result<(), Failure> {
@@ -59,18 +73,17 @@ async fn print_unsigned(purse: &Purse, package: &Package) -> Result<(), Failure>
     Ok(())
 }
 
-async fn publish(home: &Home, network: &NetworkArgs, purse: &Purse, package: &Package) -> Result<(), Failure> {
+async fn publish(home: &Home, network: &NetworkArgs, purse: &Purse, package: &Package) -> Result<ObjectId, Failure> {
     let done = purse.executor.run(Request::default(), |tx| build(tx, package)).await;
     let done = done.map_err(client_failure("the package cannot be published"))?;
     let id = done.effects.published().ok_or_else(|| Failure::new(Code::Failed, "the chain names no new package"))?;
-    output::line(id);
     let config = NetworkConfig { drive_package: Some(id), ..purse.client.chain().network().clone() };
     let text = config.to_toml().map_err(client_failure("the network file cannot be written"))?;
     // A file or a YAML context is the user's own: what to add to it is said, not done.
     let name = network.network.as_deref().unwrap_or(session::LOCAL);
     if NetworkConfig::by_name(name).is_none() {
         output::note(format!("walrusfs: add to the network file: drive_package = \"{id}\""));
-        return Ok(());
+        return Ok(id);
     }
     let path = session::network_path(home, name);
     if let Some(folder) = path.parent() {
@@ -79,5 +92,5 @@ async fn publish(home: &Home, network: &NetworkArgs, purse: &Purse, package: &Pa
     std::fs::write(&path, text)
         .map_err(|error| Failure::from_io(format!("cannot write the network file {}", path.display()), error))?;
     output::note(format!("walrusfs: `--network {name}` now means {}", path.display()));
-    Ok(())
+    Ok(id)
 }

@@ -112,6 +112,54 @@ pub struct Status {
     pub cache_bytes: u64,
     /// Why the last attempt to certify failed, while it has not succeeded since.
     pub problem: Option<String>,
+    /// Time of the commit being served, milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub certified_at_ms: Option<u64>,
+    /// When the drive's storage ends, milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub expires_at_ms: Option<u64>,
+    /// What the pipeline is doing: `idle`, `lease`, `cut`, `upload`, `tree`, `commit`.
+    #[serde(default)]
+    pub stage: String,
+    /// Bytes of the journal on the local disk.
+    #[serde(default)]
+    pub journal_bytes: u64,
+    /// Commits since the mount.
+    #[serde(default)]
+    pub commits: u64,
+    /// Packs uploaded since the mount.
+    #[serde(default)]
+    pub uploaded_packs: u64,
+    /// Bytes of packs uploaded since the mount.
+    #[serde(default)]
+    pub uploaded_bytes: u64,
+    /// Bytes of slivers fetched from the network since the mount.
+    #[serde(default)]
+    pub fetched_bytes: u64,
+    /// Fetches that failed since the mount.
+    #[serde(default)]
+    pub fetch_failures: u64,
+    /// Lookups that the sliver cache answered since the mount.
+    #[serde(default)]
+    pub cache_hits: u64,
+    /// Lookups that it did not.
+    #[serde(default)]
+    pub cache_misses: u64,
+    /// Encoded bytes of the storage pool that were bought.
+    #[serde(default)]
+    pub pool_capacity_bytes: u64,
+    /// Encoded bytes that blobs take of it.
+    #[serde(default)]
+    pub pool_used_bytes: u64,
+    /// Storage nodes of this epoch.
+    #[serde(default)]
+    pub nodes: u64,
+    /// Of them, those that failed or lied lately and are asked last.
+    #[serde(default)]
+    pub nodes_avoided: u64,
+    /// Where the figures are served to Prometheus.
+    #[serde(default)]
+    pub metrics: Option<String>,
 }
 
 /// The name under which a mount point's socket and log lie in the mounts folder.
@@ -230,7 +278,7 @@ pub fn find(home: &Home, path: &Path) -> Result<(PathBuf, Client), Failure> {
 }
 
 /// The socket that the mount itself names.
-fn control_xattr(mountpoint: &Path) -> Option<PathBuf> {
+pub(crate) fn control_xattr(mountpoint: &Path) -> Option<PathBuf> {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     let path = std::ffi::CString::new(mountpoint.as_os_str().as_bytes()).ok()?;
     let name = std::ffi::CString::new(crate::fuse::CONTROL_XATTR).ok()?;

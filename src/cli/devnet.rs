@@ -220,6 +220,11 @@ pub fn ensure_running(home: &Home) -> Result<NetworkConfig, Failure> {
     Ok(started(&home.devnet, &Options::default())?.network_config())
 }
 
+/// The local network of this home, if it runs.
+pub fn running(home: &Home) -> Option<NetworkConfig> {
+    control::status(&home.devnet).ok().map(|status| status.network_config())
+}
+
 fn started(dir: &Path, options: &Options) -> Result<NetworkStatus, Failure> {
     let program = std::env::current_exe().map_err(|error| Failure::from_io("cannot find this program", error))?;
     let ms = options.epoch_duration.as_millis();

@@ -30,9 +30,17 @@ pub const HOME_VARIABLE: &str = "WALRUSFS_HOME";
 impl Home {
     /// Finds the folders of this process and makes the missing ones, mode 0700.
     pub fn open() -> Result<Self, Failure> {
-        let home = Self::locate(|name| std::env::var_os(name), password_home)?;
+        let home = Self::locate_here()?;
         home.create()?;
         Ok(home)
+    }
+
+    /// Finds the folders of this process and makes nothing.
+    ///
+    /// # Errors
+    /// No variable and no password database names a place.
+    pub fn locate_here() -> Result<Self, Failure> {
+        Self::locate(|name| std::env::var_os(name), password_home)
     }
 
     /// The folders that the variables of `env` name; `fallback` gives the home folder when `HOME` is not set.

@@ -16,6 +16,7 @@ pub mod config;
 pub mod contract;
 pub mod control;
 pub mod devnet;
+pub mod doctor;
 pub mod drive;
 pub mod exit;
 pub mod fsck;
@@ -28,9 +29,11 @@ pub mod options;
 pub mod output;
 pub mod recover;
 pub mod session;
+pub mod setup;
 pub mod status;
 pub mod umount;
 pub mod wallet;
+pub mod watch;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -76,6 +79,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Sync(args) => umount::sync(&args),
         Command::Status(args) => status::run(&args),
         Command::Devnet(args) => devnet::run(args, &home::Home::open()?),
+        Command::Setup(args) => setup::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Drive(command) => drive::run(&command),
         Command::Fsck(args) => fsck::run(&args),
         Command::Recover(args) => recover::run(&args),

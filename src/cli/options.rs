@@ -97,6 +97,8 @@ pub struct MountOptions {
     pub log_level: Option<String>,
     /// `log_format=`
     pub log_format: Format,
+    /// `metrics=`, where figures are served
+    pub metrics: Option<std::net::SocketAddr>,
     /// `timeout=`, the longest that a request of the kernel may stay unanswered
     pub timeout: Option<Duration>,
     /// `without=`, what of the kernel's FUSE is left out

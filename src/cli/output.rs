@@ -20,6 +20,19 @@ pub fn bytes(count: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// Bytes as an option takes them, in whole units: `50G`.
+pub fn size(count: u64) -> String {
+    let units = [(40, "T"), (30, "G"), (20, "M"), (10, "K")];
+    let unit = units.into_iter().find(|(shift, _)| count > 0 && count.trailing_zeros() >= *shift);
+    unit.map_or_else(|| count.to_string(), |(shift, name)| format!("{}{name}", count >> shift))
+}
+
+/// The time of day of now, in UTC.
+pub fn now() -> String {
+    use crate::seam::{Clock, SystemClock};
+    time(SystemClock.now_ms())
+}
+
 /// A coin amount (`MIST` or `FROST`, both 10^-9 of their coin) with its coin's name: `1.5 WAL`.
 pub fn coins(amount: u64, name: &str) -> String {
     let (whole, part) = (amount / 1_000_000_000, amount % 1_000_000_000);
@@ -200,6 +213,16 @@ mod tests {
             assert_eq!(bytes(count), text);
         }
         assert_eq!(bytes((1 << 20) - 1), "1.0 MiB", "never 1024.0 KiB");
+    }
+
+    #[test]
+    fn sizes_that_options_take() {
+        for (count, text) in
+            [(0, "0"), (1023, "1023"), (1536, "1536"), (50 << 30, "50G"), (1 << 40, "1T"), (3 << 10, "3K")]
+        {
+            assert_eq!(size(count), text);
+            assert_eq!(crate::cli::options::parse_size(text), Ok(count));
+        }
     }
 
     #[test]

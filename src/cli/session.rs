@@ -55,11 +55,7 @@ fn failed(doing: &str) -> impl FnOnce(ClientError) -> Failure {
 /// # Errors
 /// When there is no such network, or the local one cannot be started.
 pub fn network(home: &Home, name: Option<&str>) -> Result<NetworkConfig, Failure> {
-    let configured = match name {
-        Some(_) => None,
-        None => Config::load(home)?.options(None)?.network,
-    };
-    let name = name.or(configured.as_deref()).unwrap_or(LOCAL);
+    let name = &*self::name(home, name)?;
     if name == LOCAL {
         return devnet::ensure_running(home);
     }
@@ -87,6 +83,18 @@ pub fn network(home: &Home, name: Option<&str>) -> Result<NetworkConfig, Failure
             ),
         )),
     }
+}
+
+/// The name of the network that is meant: the one given, the configured one, or the local one.
+///
+/// # Errors
+/// The configuration cannot be read.
+pub fn name(home: &Home, given: Option<&str>) -> Result<String, Failure> {
+    let configured = match given {
+        Some(name) => Some(name.to_owned()),
+        None => Config::load(home)?.options(None)?.network,
+    };
+    Ok(configured.unwrap_or_else(|| LOCAL.to_owned()))
 }
 
 /// Where a network of this name is kept in the configuration folder.

@@ -5,6 +5,8 @@ use super::control::{Client, Request, Status, find};
 use super::exit::{Code, Failure};
 use super::home::Home;
 use super::output;
+use super::watch::{Rates, watch};
+use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,6 +29,12 @@ pub fn ask(client: Client) -> Result<Status, Failure> {
 pub fn run(args: &StatusArgs) -> Result<(), Failure> {
     let home = Home::open()?;
     if let Some(mountpoint) = &args.mountpoint {
+        if args.watch {
+            return watch(Duration::from_secs(args.interval), args.json, || {
+                let (_, client) = find(&home, mountpoint)?;
+                Ok(vec![ask(client)?])
+            });
+        }
         let (_, client) = find(&home, mountpoint)?;
         let status = ask(client)?;
         if args.json {
@@ -34,6 +42,9 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
         }
         show(&status);
         return Ok(());
+    }
+    if args.watch {
+        return watch(Duration::from_secs(args.interval), args.json, || all(&home));
     }
     let mounts = all(&home)?;
     if args.json {
@@ -76,24 +87,96 @@ fn sockets(folder: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
 }
 
 fn show(status: &Status) {
-    let changes = if status.read_only { ", read-only" } else { "" };
-    output::line(format!("{} on {} ({}{changes})", status.drive, status.mountpoint.display(), status.state));
-    output::line(format!("  network      {}", status.network));
-    let certified = status.certified_at.as_deref().unwrap_or("nothing yet");
-    output::line(format!("  certified    {certified} (sequence {})", status.sequence));
+    output::line(describe(status, None).trim_end());
+}
+
+/// A mount for people: what it is, how far it has come, what is in the way; with the rates of a second look.
+pub(super) fn describe(status: &Status, rates: Option<Rates>) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {name:<12} {value}");
+    };
     let waiting = status.dirty_bytes.saturating_add(status.pending_bytes);
-    match waiting {
-        0 => output::line("  on its way   nothing"),
-        _ => output::line(format!("  on its way   {}", output::bytes(waiting))),
+    row("network", nodes(status));
+    let certified = status.certified_at.as_deref().unwrap_or("nothing yet");
+    row("certified", format!("{certified} (sequence {})", status.sequence));
+    let stage = match status.stage.as_str() {
+        "" | "idle" => String::new(),
+        stage => format!(" ({stage})"),
+    };
+    row(
+        "on its way",
+        if waiting == 0 { format!("nothing{stage}") } else { format!("{}{stage}", output::bytes(waiting)) },
+    );
+    if let Some(Rates { written, uploaded, fetched }) = rates {
+        let [written, uploaded, fetched] = [written, uploaded, fetched].map(output::bytes);
+        row("now", format!("{written}/s written, {uploaded}/s uploaded, {fetched}/s fetched"));
     }
     if let Some(problem) = &status.problem {
-        output::line(format!("  problem      {problem}"));
+        row("problem", output::coloured(problem, output::Colour::Red, output::colours()));
     }
-    let (used, capacity) = (output::bytes(status.used_bytes), output::bytes(status.capacity_bytes));
-    output::line(format!("  space        {used} of {capacity}"));
+    row("space", format!("{} of {}", output::bytes(status.used_bytes), output::bytes(status.capacity_bytes)));
+    if status.pool_capacity_bytes > 0 {
+        let (used, capacity) = (output::bytes(status.pool_used_bytes), output::bytes(status.pool_capacity_bytes));
+        row("pool", format!("{used} of {capacity} encoded"));
+    }
     if let Some(expires) = &status.expires_at {
-        output::line(format!("  paid until   {expires}"));
+        row("paid until", expires.clone());
     }
-    output::line(format!("  cache        {}", output::bytes(status.cache_bytes)));
-    output::line(format!("  process      {}", status.pid));
+    let lookups = status.cache_hits.saturating_add(status.cache_misses);
+    let hits = match lookups {
+        0 => String::new(),
+        // Both are counts of this mount: far from overflowing.
+        _ => format!(", {} % hits", status.cache_hits.saturating_mul(100) / lookups),
+    };
+    row("cache", format!("{}{hits}", output::bytes(status.cache_bytes)));
+    if status.commits > 0 {
+        let packs = format!("{} in {} packs", output::bytes(status.uploaded_bytes), status.uploaded_packs);
+        row("since mount", format!("{} commits, {packs}", status.commits));
+    }
+    if let Some(address) = &status.metrics {
+        row("metrics", format!("http://{address}/metrics"));
+    }
+    row("process", status.pid.to_string());
+    let changes = if status.read_only { ", read-only" } else { "" };
+    format!("{} on {} ({}{changes})\n{text}", status.drive, status.mountpoint.display(), status.state)
+}
+
+fn nodes(status: &Status) -> String {
+    match (status.nodes, status.nodes_avoided) {
+        (0, _) => status.network.clone(),
+        (nodes, 0) => format!("{}, {nodes} nodes", status.network),
+        (nodes, avoided) => format!("{}, {nodes} nodes, {avoided} of them ill", status.network),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_for_people() {
+        let mut status = Status {
+            drive: "walrus:media".to_owned(),
+            mountpoint: "/srv/media".into(),
+            state: "mounted".to_owned(),
+            network: "testnet".to_owned(),
+            stage: "idle".to_owned(),
+            nodes: 10,
+            ..Status::default()
+        };
+        let text = describe(&status, None);
+        assert!(text.starts_with("walrus:media on /srv/media (mounted)\n"), "{text}");
+        assert!(text.contains("on its way   nothing\n") && text.contains("testnet, 10 nodes\n"), "{text}");
+        assert!(!text.contains("hits") && !text.contains("problem") && !text.contains("now "), "{text}");
+        (status.pending_bytes, status.stage) = (3 << 20, "upload".to_owned());
+        (status.cache_hits, status.cache_misses, status.nodes_avoided) = (3, 1, 2);
+        status.problem = Some("no WAL".to_owned());
+        let rates = Rates { written: 0, uploaded: 1 << 20, fetched: 0 };
+        let text = describe(&status, Some(rates));
+        for words in ["3.0 MiB (upload)", "75 % hits", "2 of them ill", "1.0 MiB/s uploaded", "problem      no WAL"] {
+            assert!(text.contains(words), "no `{words}` in {text}");
+        }
+    }
 }

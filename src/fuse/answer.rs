@@ -21,6 +21,11 @@ pub trait Loader: Send + Sync + 'static {
 
     /// Returns when everything done before the call is certified on the network (`durability=network`).
     fn certify(&self) -> BoxFuture<'_, FsResult<()>>;
+
+    /// When the storage ends, milliseconds since the Unix epoch, where that is known.
+    fn ends_at_ms(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What all requests share.

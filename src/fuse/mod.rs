@@ -33,6 +33,7 @@ mod mount;
 mod requests;
 mod session;
 mod utab;
+mod virtual_xattr;
 
 pub use answer::Loader;
 pub use features::Features;

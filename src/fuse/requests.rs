@@ -4,6 +4,7 @@ use super::answer::{About, Service, finish};
 use super::convert::{
     caller, entry_type, file_attr, ino, no_file, rename_mode, set_time, time as from_system_time, xattr_mode,
 };
+use super::virtual_xattr::Virtual;
 use crate::error::{FsError, Kind};
 use crate::ids::Ino;
 use crate::vfs::{Attr, Barrier, Fallocate, Handle, NAME_MAX, Outcome, Seek, SetAttr, StatFs, Vfs, WriteFlags};
@@ -563,6 +564,15 @@ impl Filesystem for Requests {
     fn getxattr(&self, _: &Request, number: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         if ino(number) == Ino::ROOT && name == CONTROL_XATTR {
             return send_xattr(reply, self.service.limits.control.as_os_str().as_bytes(), size);
+        }
+        if let Some(what) = Virtual::named(name) {
+            let ends = self.service.loader.ends_at_ms();
+            return self.service.answer(
+                about("getxattr", number),
+                reply,
+                move |vfs, _| what.value(vfs, ino(number), ends),
+                move |reply, value| send_xattr(reply, &value, size),
+            );
         }
         let name = name.as_bytes().to_vec();
         self.service.answer(

@@ -77,6 +77,20 @@ pub enum Stage {
     Commit,
 }
 
+impl Stage {
+    /// Its name, as `status` and the metrics have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Lease => "lease",
+            Self::Cut => "cut",
+            Self::Upload => "upload",
+            Self::Tree => "tree",
+            Self::Commit => "commit",
+        }
+    }
+}
+
 /// What is in the way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {

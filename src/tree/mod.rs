@@ -56,7 +56,7 @@ use rewrite::Shape;
 
 use crate::crypto::KeyRing;
 use crate::error::{FsError, FsResult, Kind};
-use crate::ids::{PackNo, Sequence};
+use crate::ids::{Ino, PackNo, Sequence};
 use crate::pack::{PackRef, PackSource, RootRef, UnitAddr, open_unit};
 use parking_lot::RwLock;
 use record::{Batch, Counters, Key, KeyKind, PackEntry, Record, Space};
@@ -273,6 +273,17 @@ impl Tree {
     pub fn is_dirty(&self) -> bool {
         let state = self.state.read();
         !state.top.is_empty() || state.frozen.as_ref().is_some_and(|frozen| !frozen.is_empty())
+    }
+
+    /// Whether no change of `ino` waits for a commit: its attributes, content and extended attributes, and, of a directory, its
+    /// entries.
+    pub fn is_committed(&self, ino: Ino) -> bool {
+        let state = self.state.read();
+        let from = Key::inode(ino);
+        let touched = |layer: &Layer| {
+            layer.range(from.clone()..).next().is_some_and(|(key, _)| (key.space, key.owner) == (from.space, ino))
+        };
+        !touched(&state.top) && !state.frozen.as_deref().is_some_and(touched)
     }
 
     /// The sequence of the commit that the base shows; 0 for a wholly new drive.

@@ -30,6 +30,7 @@ mod extents;
 mod lifetime;
 mod listing;
 mod names;
+mod placement;
 mod ranged;
 mod rename;
 mod resize;
@@ -41,6 +42,7 @@ mod types;
 mod write_back;
 
 pub use commit::{Cut, SpoolPlace};
+pub use placement::{BLOBS, Placement, Reached};
 pub use slots::Slots;
 pub use state::{Config, Counts, Vfs};
 pub use types::{

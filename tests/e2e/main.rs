@@ -10,12 +10,17 @@ mod config;
 mod contract;
 mod damage;
 mod data;
+mod documents;
 mod fsck;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod harness;
+mod helpers;
+mod logs;
 mod networks;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod real_tree;
 mod sdk;
+mod setup;
 mod torture;
 mod two_writers;
+mod watching;

@@ -25,6 +25,7 @@ use crate::vfs::{self, Needs, Vfs};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use nix::fcntl::{Flock, FlockArg};
+use parking_lot::Mutex;
 use redstuff::Params;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -32,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use walrus_client::chain::WalrusState;
+use walrus_client::chain::{Committee, WalrusState};
 use zeroize::Zeroizing;
 
 /// Encoded capacity of the drive that is made unasked, bytes (design.md 10).
@@ -441,6 +442,7 @@ impl Assembly<'_> {
             client: Arc::clone(&self.account.client),
             read_only: self.read_only,
             expires_at_ms: expires,
+            committee: Mutex::new(Arc::clone(&self.state.committee)),
             _lock: self.lock,
         }))
     }
@@ -528,6 +530,8 @@ pub(crate) struct Service {
     pub(crate) client: Arc<walrus_client::client::WalrusClient>,
     read_only: bool,
     expires_at_ms: AtomicU64,
+    /// The nodes of the epoch, for `status`.
+    committee: Mutex<Arc<Committee>>,
     /// Held as long as the drive is open.
     _lock: Option<Flock<File>>,
 }
@@ -544,6 +548,7 @@ impl Service {
         let walrus = self.client.state().await.map_err(|error| drive::chain_error("the network", error))?;
         let ends = state.pool.ends_at_ms(&walrus, SystemClock.now_ms());
         self.expires_at_ms.store(ends, Ordering::Relaxed);
+        *self.committee.lock() = Arc::clone(&walrus.committee);
         Ok(())
     }
 }
@@ -572,6 +577,10 @@ impl Loader for Service {
 
     fn certify(&self) -> BoxFuture<'_, FsResult<()>> {
         async { self.engine.sync().await.map(drop) }.boxed()
+    }
+
+    fn ends_at_ms(&self) -> Option<u64> {
+        Some(self.expires_at_ms.load(Ordering::Relaxed))
     }
 }
 
@@ -611,5 +620,20 @@ impl Pipeline for Service {
         status.expires_at = Some(output::time(self.expires_at_ms.load(Ordering::Relaxed)));
         status.cache_bytes = now.reads.cache.disk_bytes;
         status.problem = now.problem.map(|problem| problem.message);
+        status.certified_at_ms = now.certified_at_ms.filter(|ms| *ms > 0);
+        status.expires_at_ms = Some(self.expires_at_ms.load(Ordering::Relaxed));
+        status.stage = now.stage.name().to_owned();
+        status.journal_bytes = now.journal_bytes;
+        (status.commits, status.uploaded_packs, status.uploaded_bytes) = (now.commits, now.packs, now.packed_bytes);
+        (status.fetched_bytes, status.fetch_failures) = (now.reads.fetched_bytes, now.reads.failed);
+        let cache = now.reads.cache;
+        status.cache_hits = cache.memory_hits.saturating_add(cache.disk_hits);
+        status.cache_misses = cache.misses;
+        let seen = self.drive.state();
+        (status.pool_capacity_bytes, status.pool_used_bytes) = (seen.pool.capacity, seen.pool.used);
+        let committee = Arc::clone(&self.committee.lock());
+        let health = self.client.nodes().health();
+        status.nodes = committee.nodes().len() as u64;
+        status.nodes_avoided = committee.nodes().iter().filter(|node| health.is_avoided(&node.id)).count() as u64;
     }
 }

@@ -23,6 +23,23 @@ pub(crate) fn ready(status: &str) {
     send(&format!("READY=1\nSTATUS={status}"));
 }
 
+/// How long the service manager waits for a sign of life (sd_watchdog_enabled(3)), if it does for this process.
+pub(crate) fn watchdog() -> Option<Duration> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>());
+    std::env::var_os("NOTIFY_SOCKET")?;
+    match number("WATCHDOG_PID") {
+        Some(Ok(pid)) if pid != u64::from(std::process::id()) => return None,
+        Some(Err(_)) => return None,
+        _ => {}
+    }
+    number("WATCHDOG_USEC")?.ok().filter(|usec| *usec > 0).map(Duration::from_micros)
+}
+
+/// The mount process lives.
+pub(crate) fn alive() {
+    send("WATCHDOG=1");
+}
+
 /// The mount is ending; at most `more` until the next word.
 pub(crate) fn stopping(status: &str, more: Duration) {
     send(&format!("STOPPING=1\nSTATUS={status}\nEXTEND_TIMEOUT_USEC={}", more.as_micros()));

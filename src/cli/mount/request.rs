@@ -160,7 +160,7 @@ impl MountRequest {
 }
 
 /// A network file's path made absolute, because the daemon's working directory is the root folder; a name stays.
-fn absolute_network(network: String) -> String {
+pub(crate) fn absolute_network(network: String) -> String {
     match std::fs::canonicalize(&network) {
         Ok(path) if path.is_file() => path.into_os_string().into_string().unwrap_or(network),
         _ => network,

@@ -5,7 +5,7 @@
 
 use super::request::{Handover, MountRequest};
 use super::spawn::Parent;
-use super::{assemble, notify};
+use super::{assemble, metrics, notify};
 use crate::cli::control::{self, Answer, Envelope, Request, Status, VERSION};
 use crate::cli::exit::{Code, Failure};
 use crate::cli::home::Home;
@@ -77,6 +77,8 @@ struct Mount {
     request: MountRequest,
     drive: OnceLock<OpenDrive>,
     mounted: OnceLock<Mounted>,
+    /// Where the figures are served.
+    metrics: OnceLock<String>,
     orders: mpsc::Sender<Order>,
 }
 
@@ -142,10 +144,24 @@ pub(crate) async fn serve(home: &Home, handover: Handover, parent: &mut Parent) 
     let listener = UnixListener::from_std(listener).map_err(failed)?;
     let _gone = RemoveOnDrop(socket.clone());
     let (orders, mut order) = mpsc::channel(1);
-    let mount =
-        Arc::new(Mount { request: handover.request.clone(), drive: OnceLock::new(), mounted: OnceLock::new(), orders });
+    let mount = Arc::new(Mount {
+        request: handover.request.clone(),
+        drive: OnceLock::new(),
+        mounted: OnceLock::new(),
+        metrics: OnceLock::new(),
+        orders,
+    });
     tokio::spawn(listen(listener, Arc::clone(&mount)));
 
+    let metrics = match mount.request.options.metrics {
+        Some(address) => Some(metrics::bind(address).await?),
+        None => None,
+    };
+    if let Some(listener) = metrics {
+        let _ = mount.metrics.set(listener.local_addr().map_err(failed)?.to_string());
+        let asked = Arc::clone(&mount);
+        tokio::spawn(metrics::serve(listener, Arc::new(move || asked.status())));
+    }
     let drive = tokio::select! {
         drive = assemble::open(home, &handover, parent) => drive?,
         () = signals.any() => return Err(Failure::new(Code::Interrupted, "stopped before the drive was open")),
@@ -166,6 +182,7 @@ pub(crate) async fn serve(home: &Home, handover: Handover, parent: &mut Parent) 
     parent.ready();
     notify::ready(&shown);
     tracing::info!("{shown}");
+    tokio::spawn(guard(Arc::clone(&mount)));
 
     let (result, mut peer) = loop {
         tokio::select! {
@@ -195,6 +212,26 @@ pub(crate) async fn serve(home: &Home, handover: Handover, parent: &mut Parent) 
         Err(failure) => tracing::warn!("{failure}"),
     }
     result
+}
+
+/// Tells the service manager twice in each of its periods that this process lives: while it is mounted, because it answers a
+/// question of its own mount that the kernel cannot answer alone; afterwards, because this task runs.
+async fn guard(mount: Arc<Mount>) {
+    let Some(period) = notify::watchdog() else { return };
+    loop {
+        tokio::time::sleep(period / 2).await;
+        let path = mount.mounted.get().filter(|mounted| !mounted.is_over()).map(|mounted| mounted.path().to_owned());
+        let Some(path) = path else {
+            notify::alive();
+            continue;
+        };
+        // On a thread of its own: a mount that does not answer must not hold up the runtime. It waits for its turn again then.
+        let asked = tokio::task::spawn_blocking(move || control::control_xattr(&path));
+        match asked.await {
+            Ok(_) => notify::alive(),
+            Err(error) => tracing::warn!(%error, "the mount could not be asked whether it lives"),
+        }
+    }
 }
 
 /// The lock that makes this the only process of its mount point. One that has just lost its mount is given time to end.
@@ -434,6 +471,7 @@ impl Mount {
             network: self.request.network.clone().unwrap_or_else(|| "local".to_owned()),
             state: "starting".to_owned(),
             read_only: self.request.options.read_only,
+            metrics: self.metrics.get().cloned(),
             ..Status::default()
         };
         if let Some(drive) = self.drive.get() {

@@ -6,6 +6,7 @@
 use super::{Atime, Durability, Lease, MountOptions, parse_size};
 use crate::cli::logging::Format;
 use crate::fuse::{Access, Features};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -349,6 +350,20 @@ pub const OPTIONS: &[Spec] = &[
         |o, v| {
             let choices = [("text", Format::Text), ("json", Format::Json), ("journald", Format::Journald)];
             o.log_format = v.one_of(&choices)?;
+            Ok(())
+        },
+    ),
+    row(
+        "metrics",
+        "ADDRESS",
+        "off",
+        "serves the mount's figures to Prometheus, on `/metrics` of this address (`127.0.0.1:9464`; a port alone is on this machine \
+         only)",
+        |o, v| {
+            let text = v.text()?;
+            let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+            let address = text.parse().ok().or_else(|| text.trim_start_matches(':').parse().ok().map(local));
+            o.metrics = Some(address.ok_or_else(|| format!("takes an address like 127.0.0.1:9464, not `{text}`"))?);
             Ok(())
         },
     ),

@@ -157,3 +157,37 @@ fn chunks_just_written_stay_readable_without_the_network() {
     assert_eq!(world.read(file, 0, 1 << 20).len(), 4 * CHUNK);
     assert_eq!(world.fetched.load(Relaxed), 0);
 }
+
+/// S-XATTR-4
+#[test]
+fn a_file_says_how_far_it_has_come_and_where_it_is() {
+    let mut world = World::new();
+    let (file, other) = (world.file(ROOT, "f"), world.file(ROOT, "g"));
+    let at = |world: &World, ino| world.ok(|vfs| vfs.placement(ino));
+    assert_eq!(at(&world, file).reached, Reached::Journal, "a name without content");
+    world.write(file, 0, &[1; 2 * CHUNK]);
+    assert_eq!(at(&world, file).reached, Reached::Memory);
+    world.write_back();
+    assert_eq!(at(&world, file), Placement { reached: Reached::Journal, blobs: Vec::new() });
+    let cut = world.cut();
+    assert_eq!(at(&world, file).reached, Reached::Journal, "a cut is no commit");
+    world.commit(cut);
+    let Placement { reached, blobs } = at(&world, file);
+    assert_eq!((reached, blobs.len()), (Reached::Network, 1));
+    assert_eq!(at(&world, other), Placement { reached: Reached::Network, blobs: Vec::new() });
+    assert_eq!(at(&world, ROOT).reached, Reached::Network);
+    world.write(file, 0, b"x");
+    assert_eq!(at(&world, other).reached, Reached::Network, "its neighbour is what it was");
+    world.write_back();
+    let after = at(&world, file);
+    assert_eq!(after.reached, Reached::Journal);
+    let opened = world.ok(|vfs| vfs.open(other, libc::O_WRONLY));
+    assert_eq!(at(&world, other).reached, Reached::Memory, "the kernel may hold pages of it");
+    world.vfs.release(opened.handle);
+    assert_eq!(at(&world, other).reached, Reached::Network);
+    let cut = world.cut();
+    world.commit(cut);
+    world.elsewhere();
+    assert_eq!(at(&world, file).reached, Reached::Network);
+    assert_eq!(world.errno(|vfs| vfs.placement(crate::ids::Ino(999))), libc::ESTALE);
+}

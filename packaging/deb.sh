@@ -1,0 +1,8 @@
+#!/bin/sh
+# Builds the Debian package into target/debian. Wants cargo-deb: cargo install --locked cargo-deb.
+set -eu
+
+cd "$(dirname -- "$0")/.."
+cargo build --release --locked --bin walrusfs
+packaging/stage.sh target/release/walrusfs
+cargo deb --no-build --no-strip
