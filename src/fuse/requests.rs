@@ -50,15 +50,19 @@ pub(crate) struct Requests {
 }
 
 /// How long the kernel may trust names and attributes.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Trust {
     cached: Duration,
     guarded: bool,
+    /// The files of another writer, which change as a whole from one moment to the next.
+    following: Option<Arc<Vfs>>,
 }
 
 impl Trust {
-    fn of(self, attr: &FileAttr) -> Duration {
-        if self.guarded && attr.ino == INodeNo::ROOT { Duration::ZERO } else { self.cached }
+    /// As of now: to be asked when the answer is there.
+    fn of(&self, attr: &FileAttr) -> Duration {
+        let turning = self.following.as_ref().is_some_and(|vfs| vfs.is_turning());
+        if turning || self.guarded && attr.ino == INodeNo::ROOT { Duration::ZERO } else { self.cached }
     }
 }
 
@@ -96,7 +100,8 @@ impl Requests {
     fn trust(&self) -> Trust {
         let limits = &self.service.limits;
         let cached = if limits.features.remember { limits.cached } else { Duration::ZERO };
-        Trust { cached, guarded: self.guarded }
+        let following = limits.read_only.then(|| Arc::clone(&self.service.vfs));
+        Trust { cached, guarded: self.guarded, following }
     }
 
     fn entry(

@@ -11,6 +11,7 @@
 //! bounded by the pack size. Assumes that the vfs stops writers before the journal is full.
 //! Must never: let a name point to data that is not certified, or drop journal segments before the commit is final.
 
+mod compaction;
 mod conflict;
 mod cycle;
 mod engine;
@@ -19,6 +20,7 @@ mod network;
 mod packing;
 mod pending;
 mod reopen;
+mod source;
 #[cfg(test)]
 pub(crate) mod tests;
 mod walrus;

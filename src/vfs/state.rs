@@ -70,6 +70,7 @@ pub struct Vfs {
     /// One write-back at a time.
     pub(super) writing_back: Mutex<()>,
     pub(super) read_only: AtomicBool,
+    pub(super) turning: AtomicBool,
     pub(super) changes: AtomicU64,
     pub(super) touched: Notify,
     pub(super) space: Notify,
@@ -169,6 +170,7 @@ impl Vfs {
             chunks: Mutex::new(ChunkCache::new(config.cache_bytes)),
             writing_back: Mutex::default(),
             read_only: AtomicBool::new(config.read_only),
+            turning: AtomicBool::new(false),
             changes: AtomicU64::new(0),
             touched: Notify::new(),
             space: Notify::new(),

@@ -14,6 +14,7 @@ mod fsck;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod harness;
 mod networks;
+mod obstacles;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod real_tree;
 mod sdk;

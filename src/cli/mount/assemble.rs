@@ -4,7 +4,7 @@ use super::request::{DriveName, Handover};
 use super::serve::{OpenDrive, Pipeline};
 use super::spawn::Parent;
 use crate::cache::{CacheConfig, PackReader, SliverCache};
-use crate::cli::config::Config;
+use crate::check::{Certain, Storage, WalrusStorage};
 use crate::cli::control::Status;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::home::{Home, private_dir};
@@ -13,13 +13,12 @@ use crate::cli::output;
 use crate::cli::session::{self, Account};
 use crate::crypto::slots::{Argon2Cost, Passphrase, SlotSecret};
 use crate::drive::{self, CreateOptions, DriveClient, Holder, Secrets};
-use crate::error::{FsError, FsResult, Kind};
+use crate::error::{FsResult, Kind};
 use crate::fuse::Loader;
 use crate::ids::DriveUid;
 use crate::journal::{Damage, Journal, Limits, Recovery};
 use crate::seam::{BlockDir, Clock, OsDir, OsRandom, Random, SystemClock};
 use crate::sync::{self, Engine, Parts, Reopened, WalrusNetwork, WalrusSlivers};
-use crate::tree::record::Batch;
 use crate::tree::{DriveState as TreeState, Ground, Tree};
 use crate::vfs::{self, Needs, Vfs};
 use futures::FutureExt;
@@ -33,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use walrus_client::chain::WalrusState;
+use walrus_client::client::WalrusClient;
 use zeroize::Zeroizing;
 
 /// Encoded capacity of the drive that is made unasked, bytes (design.md 10).
@@ -70,96 +70,9 @@ pub(crate) async fn open(home: &Home, handover: &Handover, parent: &mut Parent) 
         state.map_err(|error| Failure::from_fs("opening the drive", drive::chain_error("the network", error)))?;
     let read_only = decide_read_only(&request.options, &drive, parent)?;
     let lock = lock_drive(home, &drive.state().uid(), read_only).await?;
-    let assembly = Assembly { home, options: &request.options, account: &account, drive, state, read_only, lock };
+    let options = &request.options;
+    let assembly = Assembly { home, options, account: &account, drive, state, read_only, lock, damaged: false };
     assembly.open(parent).await
-}
-
-/// Puts a journal aside that has lost its base, and names all that were put aside: nothing else touches them. The drive
-/// must not be mounted here.
-///
-/// # Errors
-/// [`Code::Busy`] when it is; what the disk says.
-pub(crate) async fn set_aside(home: &Home, drive: &DriveClient) -> Result<Vec<PathBuf>, Failure> {
-    const ASIDE: &str = "conflict-";
-    let uid = drive.state().uid();
-    let lock = lock_drive(home, &uid, false).await?;
-    let dir = drive_dir(home, &uid);
-    let state = drive.state();
-    let keys = drive.keys();
-    let found = tokio::task::spawn_blocking(move || -> FsResult<Vec<PathBuf>> {
-        let journal = dir.join("journal");
-        if journal.is_dir()
-            && sync::has_lost_base(Box::new(OsDir::open(&journal)?), &keys, state.sequence(), state.facts.tag)?
-        {
-            std::fs::rename(&journal, dir.join(format!("{ASIDE}{}", SystemClock.now_ms())))?;
-            File::open(&dir)?.sync_all()?;
-        }
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(&dir)? {
-            let entry = entry?;
-            if entry.file_name().to_str().is_some_and(|name| name.starts_with(ASIDE)) {
-                found.push(entry.path());
-            }
-        }
-        found.sort();
-        Ok(found)
-    });
-    let found = found
-        .await
-        .map_err(|error| Failure::new(Code::Failed, "looking at the journal was interrupted").caused_by(error))?
-        .map_err(|error| Failure::from_fs("the journal cannot be put aside", error))?;
-    drop(lock);
-    Ok(found)
-}
-
-/// The drive as this machine saw it: a journal that was put aside, on the state that it stands on. Also the journal's
-/// changes, and what the disk lost of it.
-///
-/// # Errors
-/// When that state is gone: its packs are kept for `gc_delay` only.
-pub(crate) async fn own_side(service: &Service, dir: &Path) -> Result<(sync::Side, Vec<Batch>, Vec<String>), Failure> {
-    let failed = |error: FsError| Failure::from_fs(format!("the journal in {} cannot be read", dir.display()), error);
-    let (keys, reader) = (Arc::clone(&service.parts.keys), service.parts.reader.clone());
-    let block_dir = Box::new(OsDir::open(dir).map_err(|error| failed(error.into()))?);
-    let (journal, recovery) = Journal::open(block_dir, Arc::clone(&keys), Limits::default()).map_err(failed)?;
-    let ground = sync::ground_of(&recovery).map_err(failed)?;
-    let tree = Arc::new(Tree::on_ground(&ground, &reader, &keys, OWN_SIDE_CACHE).await.map_err(failed)?);
-    let lost = losses(&recovery);
-    let batches = recovery.batches.iter().map(|(_, batch)| batch.clone()).collect();
-    let config = vfs::Config { read_only: true, ..vfs::Config::default() };
-    let uid = service.drive.state().uid();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let vfs = Vfs::start(config, uid, Arc::clone(&tree), Arc::new(journal), recovery, None, clock).map_err(failed)?;
-    let vfs = Arc::new(vfs);
-    let loader = sync::Loader::new(Arc::clone(&vfs), Arc::clone(&tree), reader, keys);
-    Ok((sync::Side { vfs, tree, loader }, batches, lost))
-}
-
-/// Memory for nodes of the state that a journal stands on, bytes.
-const OWN_SIDE_CACHE: usize = 16 << 20;
-
-/// Opens a drive without mounting it: everything of a mount but the kernel. A read-only one sees the newest commit; a
-/// writer takes the journal of this machine and deletes no packs.
-///
-/// # Errors
-/// As [`open`]; [`Code::Busy`] when a writer is wanted and the drive is mounted on this machine.
-pub(crate) async fn unmounted(
-    home: &Home,
-    account: &Account,
-    drive: DriveClient,
-    read_only: bool,
-) -> Result<Arc<Service>, Failure> {
-    let label = DriveName::Label(drive.state().label.clone());
-    let configured = Config::load(home)?.options(Some(&label))?;
-    let options = MountOptions { read_only, gc_delay: Some(Duration::MAX), ..configured };
-    let drive = Arc::new(drive);
-    let state = account.client.state().await;
-    let state =
-        state.map_err(|error| Failure::from_fs("opening the drive", drive::chain_error("the network", error)))?;
-    let mut parent = Parent::none();
-    let read_only = decide_read_only(&options, &drive, &mut parent)?;
-    let lock = lock_drive(home, &drive.state().uid(), read_only).await?;
-    Assembly { home, options: &options, account, drive, state, read_only, lock }.service(&mut parent).await
 }
 
 /// This machine's lease id, kept in state/: whoever loses state/ waits for the old lease.
@@ -303,7 +216,11 @@ async fn create_default(account: &mut Account, holder: Holder, parent: &mut Pare
 }
 
 /// Whether the mount is read-only, given who holds the lease.
-fn decide_read_only(options: &MountOptions, drive: &DriveClient, parent: &mut Parent) -> Result<bool, Failure> {
+pub(super) fn decide_read_only(
+    options: &MountOptions,
+    drive: &DriveClient,
+    parent: &mut Parent,
+) -> Result<bool, Failure> {
     /// Another machine takes over only this long after the lease's end (design.md 8), milliseconds.
     const GRACE_MS: u64 = 120_000;
     if options.read_only {
@@ -332,7 +249,7 @@ fn decide_read_only(options: &MountOptions, drive: &DriveClient, parent: &mut Pa
 }
 
 /// The lock that makes this the only process that writes to the drive on this machine.
-async fn lock_drive(home: &Home, uid: &DriveUid, read_only: bool) -> Result<Option<Flock<File>>, Failure> {
+pub(super) async fn lock_drive(home: &Home, uid: &DriveUid, read_only: bool) -> Result<Option<Flock<File>>, Failure> {
     if read_only {
         return Ok(None);
     }
@@ -358,19 +275,21 @@ async fn lock_drive(home: &Home, uid: &DriveUid, read_only: bool) -> Result<Opti
     }
 }
 
-fn drive_dir(home: &Home, uid: &DriveUid) -> PathBuf {
+pub(super) fn drive_dir(home: &Home, uid: &DriveUid) -> PathBuf {
     home.drives().join(hex::encode(&uid.0[..16]))
 }
 
 /// Everything that the rooms of an open drive are made from.
-struct Assembly<'a> {
-    home: &'a Home,
-    options: &'a MountOptions,
-    account: &'a Account,
-    drive: Arc<DriveClient>,
-    state: Arc<WalrusState>,
-    read_only: bool,
-    lock: Option<Flock<File>>,
+pub(super) struct Assembly<'a> {
+    pub(super) home: &'a Home,
+    pub(super) options: &'a MountOptions,
+    pub(super) account: &'a Account,
+    pub(super) drive: Arc<DriveClient>,
+    pub(super) state: Arc<WalrusState>,
+    pub(super) read_only: bool,
+    pub(super) lock: Option<Flock<File>>,
+    /// Whether a drive is opened too whose tree is damaged: for looking at it and mending, never for a mount.
+    pub(super) damaged: bool,
 }
 
 impl Assembly<'_> {
@@ -384,7 +303,7 @@ impl Assembly<'_> {
         Ok(OpenDrive { vfs, loader, pipeline, source, read_only })
     }
 
-    async fn service(self, parent: &mut Parent) -> Result<Arc<Service>, Failure> {
+    pub(super) async fn service(self, parent: &mut Parent) -> Result<Arc<Service>, Failure> {
         let opening = |error| Failure::from_fs("the drive cannot be opened", error);
         let options = self.options;
         let params = Params::new(self.state.n_shards())
@@ -401,7 +320,12 @@ impl Assembly<'_> {
             ..CacheConfig::default()
         });
         let reader = PackReader::new(Arc::new(WalrusSlivers::new(Arc::clone(&self.account.client), params)), slivers);
-        let tree = open_tree(&self.drive, &reader, memory).await.map_err(opening)?;
+        let tree = if self.damaged {
+            open_damaged(&self.account.client, &self.drive, &reader, memory).await
+        } else {
+            open_tree(&self.drive, &reader, memory).await
+        };
+        let tree = tree.map_err(opening)?;
         let (journal, recovery, orphans) = self.journal(&uid, tree.ground().map_err(opening)?).await?;
         for line in losses(&recovery) {
             parent.say(line);
@@ -426,6 +350,8 @@ impl Assembly<'_> {
         let mut config = sync::Config::default();
         config.interval = options.sync_interval.unwrap_or(config.interval);
         config.gc_delay = options.gc_delay.unwrap_or(config.gc_delay);
+        // What mends says when to commit.
+        config.on_demand = self.damaged;
         config.pack_target = options.pack_size.unwrap_or(config.pack_target);
         let seen = self.drive.state().facts.committed_at_ms;
         let engine = if self.read_only {
@@ -455,7 +381,7 @@ impl Assembly<'_> {
         };
         let keys = self.drive.keys();
         let state = self.drive.state();
-        let limits = Limits { bytes: self.options.journal_size.unwrap_or(DEFAULT_JOURNAL), ..Limits::default() };
+        let limits = Limits::of(self.options.journal_size.unwrap_or(DEFAULT_JOURNAL));
         let label = state.label.clone();
         let (tag, read_only) = (state.facts.tag, self.read_only);
         tokio::task::spawn_blocking(move || {
@@ -489,7 +415,7 @@ impl Assembly<'_> {
 pub(crate) const DEFAULT_JOURNAL: u64 = 3 << 30;
 
 /// What the disk lost of the journal, for the user; also logged.
-fn losses(recovery: &Recovery) -> Vec<String> {
+pub(super) fn losses(recovery: &Recovery) -> Vec<String> {
     let lost = &recovery.lost;
     if lost.torn_bytes > 0 {
         tracing::info!(bytes = lost.torn_bytes, "the journal ended in an unfinished write that nobody was promised");
@@ -520,12 +446,28 @@ async fn open_tree(drive: &DriveClient, reader: &PackReader, memory: u64) -> FsR
     }
 }
 
+/// The tree of a drive, as far as there is one.
+async fn open_damaged(
+    client: &Arc<WalrusClient>,
+    drive: &Arc<DriveClient>,
+    reader: &PackReader,
+    memory: u64,
+) -> FsResult<Tree> {
+    let storage = WalrusStorage::new(Arc::clone(client), Arc::clone(drive));
+    let blobs: Vec<([u8; 32], u64)> = storage.held().await?.into_iter().map(|held| (held.blob_id, held.size)).collect();
+    let source = Certain::new(reader.clone(), &storage);
+    let state = drive.state();
+    let (keys, cache) = (drive.keys(), usize::try_from(memory / 16).unwrap_or(usize::MAX));
+    let seen = TreeState { sequence: state.sequence(), root: state.root(), log: &state.object.log };
+    Tree::open_damaged(seen, &blobs, &source, &keys, cache).await
+}
+
 /// What the loop of the mount and the kernel's requests use of an open drive.
 pub(crate) struct Service {
     pub(crate) engine: Engine,
     pub(crate) parts: Parts,
     pub(crate) drive: Arc<DriveClient>,
-    pub(crate) client: Arc<walrus_client::client::WalrusClient>,
+    pub(crate) client: Arc<WalrusClient>,
     read_only: bool,
     expires_at_ms: AtomicU64,
     /// Held as long as the drive is open.
@@ -537,13 +479,27 @@ impl Service {
     async fn look(&self) -> FsResult<()> {
         let state = self.drive.refresh().await?;
         if self.read_only && state.sequence() > self.parts.tree.sequence() {
-            let seen = TreeState { sequence: state.sequence(), root: state.root(), log: &state.object.log };
-            self.parts.tree.follow(seen, &self.parts.reader, &self.parts.keys).await?;
-            self.engine.seen_commit(state.facts.committed_at_ms);
+            self.turn_to(&state).await?;
         }
         let walrus = self.client.state().await.map_err(|error| drive::chain_error("the network", error))?;
         let ends = state.pool.ends_at_ms(&walrus, SystemClock.now_ms());
         self.expires_at_ms.store(ends, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Service {
+    /// Shows a newer commit. The kernel answers from what it remembers of the older one until its trust has run out: first
+    /// that is waited for, so that nobody who saw the newer one sees the older one again.
+    async fn turn_to(&self, state: &drive::DriveState) -> FsResult<()> {
+        let parts = &self.parts;
+        parts.vfs.set_turning(true);
+        tokio::time::sleep(crate::fuse::Limits::reader().cached + Duration::from_millis(100)).await;
+        let seen = TreeState { sequence: state.sequence(), root: state.root(), log: &state.object.log };
+        let followed = parts.tree.follow(seen, &parts.reader, &parts.keys).await;
+        parts.vfs.set_turning(false);
+        followed?;
+        self.engine.seen_commit(state.facts.committed_at_ms);
         Ok(())
     }
 }
