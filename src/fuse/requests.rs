@@ -6,7 +6,7 @@ use super::convert::{
 };
 use crate::error::{FsError, Kind};
 use crate::ids::Ino;
-use crate::vfs::{Attr, Barrier, Fallocate, Handle, NAME_MAX, Outcome, Seek, SetAttr, StatFs, Vfs, WriteFlags};
+use crate::vfs::{Ahead, Attr, Barrier, Fallocate, Handle, NAME_MAX, Outcome, Seek, SetAttr, StatFs, Vfs, WriteFlags};
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, Errno, FileAttr, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
     InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
@@ -135,6 +135,16 @@ impl Requests {
         if let Outcome::Done(Err(error)) = outcome {
             tracing::error!(operation = about.operation, ino = about.ino.0, %error, "a request failed");
         }
+    }
+
+    /// Starts what `operation` finds worth reading ahead.
+    fn read_ahead(&self, about: About, operation: impl FnOnce(&Vfs) -> Option<Ahead>) {
+        let loader = &self.service.loader;
+        self.quietly(about, |vfs| {
+            if let Some(ahead) = operation(vfs) {
+                loader.read_ahead(ahead);
+            }
+        });
     }
 
     fn sync(
@@ -390,7 +400,7 @@ impl Filesystem for Requests {
         &self,
         _: &Request,
         number: INodeNo,
-        _: FileHandle,
+        handle: FileHandle,
         offset: u64,
         size: u32,
         _: OpenFlags,
@@ -409,6 +419,8 @@ impl Filesystem for Requests {
             }
         }
         BUFFER.set(data);
+        // After the answer, or after it has been asked for: the first byte waits for no window.
+        self.read_ahead(about, |vfs| vfs.ahead(Handle(handle.0), ino(number), offset, size));
     }
 
     fn write(
@@ -461,7 +473,11 @@ impl Filesystem for Requests {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        self.quietly(about("release", number), |vfs| vfs.release(Handle(handle.0)));
+        let stream = Handle(handle.0);
+        self.read_ahead(about("release", number), |vfs| {
+            let unread = vfs.release(stream);
+            unread.then(|| Ahead { stream, stale: true, ..Ahead::default() })
+        });
         reply.ok();
     }
 

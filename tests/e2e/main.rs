@@ -13,6 +13,7 @@ mod data;
 mod fsck;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod harness;
+mod hot;
 mod networks;
 mod obstacles;
 #[allow(dead_code, reason = "shared by all the modules")]

@@ -18,9 +18,9 @@ use crate::fuse::Loader;
 use crate::ids::DriveUid;
 use crate::journal::{Damage, Journal, Limits, Recovery};
 use crate::seam::{BlockDir, Clock, OsDir, OsRandom, Random, SystemClock};
-use crate::sync::{self, Engine, Parts, Reopened, WalrusNetwork, WalrusSlivers};
+use crate::sync::{self, Engine, Parts, Pins, Reopened, WalrusNetwork, WalrusSlivers};
 use crate::tree::{DriveState as TreeState, Ground, Tree};
-use crate::vfs::{self, Needs, Vfs};
+use crate::vfs::{self, Ahead, Needs, Vfs};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use nix::fcntl::{Flock, FlockArg};
@@ -28,8 +28,8 @@ use redstuff::Params;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use walrus_client::chain::WalrusState;
 use walrus_client::client::WalrusClient;
@@ -64,6 +64,8 @@ pub(crate) async fn open(home: &Home, handover: &Handover, parent: &mut Parent) 
         parent.say(line);
     }
     let holder = holder(home)?;
+    // A mount works offline, on the state that was seen last; what it then does goes to the chain only.
+    account.remembered.serve(true);
     let drive = Arc::new(open_drive(handover, &mut account, holder, parent).await?);
     let state = account.client.state().await;
     let state =
@@ -72,7 +74,12 @@ pub(crate) async fn open(home: &Home, handover: &Handover, parent: &mut Parent) 
     let lock = lock_drive(home, &drive.state().uid(), read_only).await?;
     let options = &request.options;
     let assembly = Assembly { home, options, account: &account, drive, state, read_only, lock, damaged: false };
-    assembly.open(parent).await
+    let opened = assembly.open(parent).await;
+    if account.remembered.is_offline() {
+        parent.say("the network does not answer: this is the drive as it was seen last; what you change is kept in the journal until it does");
+    }
+    account.remembered.serve(false);
+    opened
 }
 
 /// This machine's lease id, kept in state/: whoever loses state/ waits for the old lease.
@@ -294,7 +301,13 @@ pub(super) struct Assembly<'a> {
 
 impl Assembly<'_> {
     async fn open(self, parent: &mut Parent) -> Result<OpenDrive, Failure> {
+        let home = self.home;
         let service = self.service(parent).await?;
+        let file = drive_dir(home, &service.drive.state().uid()).join("pins");
+        let pins = Pins::open(service.engine.loader().clone(), &file)
+            .map_err(|error| Failure::from_fs("the pinned folders are not known", error))?;
+        // Nobody else sets it.
+        let _ = service.pins.set(pins);
         let follow = tokio::spawn(follow(Arc::downgrade(&service)));
         drop(follow);
         let (vfs, read_only) = (Arc::clone(&service.parts.vfs), service.read_only);
@@ -332,7 +345,8 @@ impl Assembly<'_> {
         }
         let config = vfs::Config {
             dirty_bytes: memory / 16,
-            cache_bytes: memory / 16,
+            cache_bytes: memory / 8,
+            ahead_bytes: memory / 20,
             read_only: self.read_only,
             root_owner: (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw()),
             ..vfs::Config::default()
@@ -345,7 +359,8 @@ impl Assembly<'_> {
             Arc::clone(&self.drive),
             params,
             options.lease == Lease::Steal,
-        );
+        )
+        .behind(self.account.remembered.is_offline());
         let parts = Parts { vfs: Arc::clone(&vfs), tree, journal, keys, reader, network: Arc::new(network), clock };
         let mut config = sync::Config::default();
         config.interval = options.sync_interval.unwrap_or(config.interval);
@@ -367,6 +382,8 @@ impl Assembly<'_> {
             client: Arc::clone(&self.account.client),
             read_only: self.read_only,
             expires_at_ms: expires,
+            runtime: tokio::runtime::Handle::current(),
+            pins: OnceLock::new(),
             _lock: self.lock,
         }))
     }
@@ -470,6 +487,8 @@ pub(crate) struct Service {
     pub(crate) client: Arc<WalrusClient>,
     read_only: bool,
     expires_at_ms: AtomicU64,
+    runtime: tokio::runtime::Handle,
+    pins: OnceLock<Pins>,
     /// Held as long as the drive is open.
     _lock: Option<Flock<File>>,
 }
@@ -526,6 +545,10 @@ impl Loader for Service {
         self.engine.loader().load(needs).boxed()
     }
 
+    fn read_ahead(&self, ahead: Ahead) {
+        self.engine.loader().read_ahead(ahead, &self.runtime);
+    }
+
     fn certify(&self) -> BoxFuture<'_, FsResult<()>> {
         async { self.engine.sync().await.map(drop) }.boxed()
     }
@@ -554,6 +577,10 @@ impl Pipeline for Service {
         .boxed()
     }
 
+    fn pins(&self) -> Option<&Pins> {
+        self.pins.get()
+    }
+
     fn describe(&self, status: &mut Status) {
         let now = self.engine.status();
         status.drive_id = Some(self.drive.id().to_string());
@@ -566,6 +593,7 @@ impl Pipeline for Service {
         status.used_bytes = now.used_bytes;
         status.expires_at = Some(output::time(self.expires_at_ms.load(Ordering::Relaxed)));
         status.cache_bytes = now.reads.cache.disk_bytes;
+        status.reads = now.reads;
         status.problem = now.problem.map(|problem| problem.message);
     }
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod assemble;
 pub mod daemon;
+mod local;
 mod notify;
 mod remount;
 pub mod request;

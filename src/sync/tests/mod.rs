@@ -1,6 +1,7 @@
 //! The pipeline against machines that die and networks that fail, on a disk that loses power: what was acknowledged is
 //! there afterwards, and what the chain shows is always a whole state that the machine went through.
 
+mod ahead;
 mod figures;
 pub(crate) mod sim;
 
@@ -67,7 +68,18 @@ impl World {
         let old = drive.sequence < self.outside.lock().drive.sequence;
         let source = Archive { outside: Arc::clone(&self.outside), deleted: old };
         let slivers = SliverCache::open(&CacheConfig { memory_bytes: 1 << 20, ..CacheConfig::default() });
-        let reader = PackReader::new(Arc::new(source), slivers);
+        self.parts_with(disk, drive, network, rt, PackReader::new(Arc::new(source), slivers))
+    }
+
+    /// As [`World::parts`], reading packs through `reader`.
+    fn parts_with(
+        &self,
+        disk: &PowerCut,
+        drive: &DriveObject,
+        network: Sim,
+        rt: &Runtime,
+        reader: PackReader,
+    ) -> (Parts, Vec<[u8; 32]>) {
         let tree = Arc::new((self.opener)(self, drive, &reader, rt).unwrap());
         let limits = Limits { segment: 1 << 16, ..Limits::default() };
         let Reopened::Ready(standing) =
