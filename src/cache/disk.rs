@@ -1,74 +1,199 @@
-//! The disk tier: one file per sliver, checksummed block by block, dropped when wrong.
+//! The disk tier: one file per sliver ([`super::sliver_file`]), which of them stay ([`super::hot`]), and a thread that keeps
+//! order.
 //!
-//! File layout (little-endian, version 1): magic `WFSSLIV\0`, version u16, flags u16 (bit 0: hash verified), row u16,
-//! zero u16, length u32, zero u32, blob id 32 bytes, one 16-byte checksum (truncated BLAKE3) per 64 KiB block of the
-//! sliver, one 16-byte checksum over everything before it; then the sliver. A file is written under a temporary name
-//! and renamed: no fsync, because losing it costs a fetch, and a torn one fails its checksum.
+//! A file is written under a temporary name and renamed: no fsync, because losing it costs a fetch, and a torn one fails
+//! its checksums. The folder belongs to one process, by a lock on it; another one that opens the same drive reads what is
+//! there and writes nothing. When the filesystem runs short of what should stay free for others, slivers are removed until
+//! it does not: at the next write, and every few seconds by the keeper.
 
-use super::slivers::{Counters, Sliver, SliverKey, count};
-use bytes::Bytes;
+use super::hot::HotMap;
+use super::order::{self, Row};
+use super::sliver_file::{self, SliverFile};
+use super::slivers::{Counters, Sliver, SliverKey, add, count};
 use lru::LruCache;
+use nix::fcntl::{Flock, FlockArg};
 use parking_lot::Mutex;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::collections::HashSet;
+use std::fs::{self, DirEntry, File};
+use std::io;
+use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-const MAGIC: &[u8; 8] = b"WFSSLIV\0";
-const VERSION: u16 = 1;
-const FIXED: usize = 24 + 32;
-const BLOCK: usize = 64 * 1024;
-const SUM: usize = 16;
+/// Files kept open: a small part of the 1,024 descriptors that a process usually may have.
+const OPEN_FILES: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
-/// Largest sliver: 16,384 symbols of 65,534 bytes is more than any number of shards needs; bounds a hostile header.
-const MAX_LEN: usize = 1 << 30;
+/// How often the keeper looks at the filesystem.
+const LOOK: Duration = Duration::from_secs(10);
 
-struct Index {
-    sizes: LruCache<SliverKey, u64>,
-    bytes: u64,
-}
+/// How often the order is saved while it changes.
+const SAVE: Duration = Duration::from_secs(60);
 
 pub(super) struct DiskTier {
+    shared: Arc<Shared>,
+    keeper: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+struct Shared {
     dir: PathBuf,
     limit: u64,
     min_free: u64,
-    index: Arc<Mutex<Index>>,
+    /// What is kept, with each sliver's length.
+    index: Mutex<HotMap<usize>>,
+    /// Bytes of files that are being written, which are in the index when they are done. Changed under its lock.
+    writing: AtomicU64,
+    open: Mutex<LruCache<SliverKey, Arc<SliverFile>>>,
     counters: Arc<Counters>,
     temporary: AtomicU64,
+    /// The files of earlier lives are in the index.
+    scanned: AtomicBool,
+    changed: AtomicBool,
+    /// Held by the process that the folder belongs to.
+    owner: Option<Flock<File>>,
 }
 
 impl DiskTier {
     pub(super) fn open(dir: &Path, limit: u64, min_free: u64, counters: Arc<Counters>) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let index = Arc::new(Mutex::new(Index { sizes: LruCache::unbounded(), bytes: 0 }));
-        // The index serves eviction only (a lookup opens the file), so mounting does not wait for the scan.
-        let scan = (dir.to_owned(), Arc::clone(&index));
-        std::thread::Builder::new().name("cache-scan".into()).spawn(move || scan_into(&scan.0, &scan.1))?;
-        Ok(Self { dir: dir.to_owned(), limit, min_free, index, counters, temporary: AtomicU64::new(0) })
+        let owner = match Flock::lock(File::open(dir)?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Some(lock),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
+                tracing::info!(dir = %dir.display(), "another process keeps this cache; it is only read");
+                None
+            }
+            Err((_, errno)) => return Err(errno.into()),
+        };
+        let shared = Arc::new(Shared {
+            dir: dir.to_owned(),
+            limit,
+            min_free,
+            index: Mutex::new(HotMap::new(limit)),
+            writing: AtomicU64::new(0),
+            open: Mutex::new(LruCache::new(OPEN_FILES)),
+            counters,
+            temporary: AtomicU64::new(0),
+            scanned: AtomicBool::new(false),
+            changed: AtomicBool::new(false),
+            owner,
+        });
+        let (stop, stopped) = channel();
+        let kept = Arc::clone(&shared);
+        // A lookup opens the file, whatever the index says, so mounting does not wait for the scan.
+        let thread = std::thread::Builder::new().name("cache-keeper".into()).spawn(move || kept.keep(&stopped))?;
+        Ok(Self { shared, keeper: Some((stop, thread)) })
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.index.lock().bytes
+        self.shared.index.lock().bytes()
     }
 
+    pub(super) fn pinned_bytes(&self) -> u64 {
+        self.shared.index.lock().pinned_bytes()
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        if self.shared.owner.is_some() { self.shared.limit } else { 0 }
+    }
+
+    /// Whether the sliver is there for certain.
     pub(super) fn holds(&self, key: SliverKey) -> bool {
-        self.index.lock().sizes.contains(&key)
+        self.shared.index.lock().contains(&key)
     }
 
-    fn path(&self, key: SliverKey) -> PathBuf {
-        self.dir.join(format!("{:02x}", key.blob[0])).join(file_name(key))
+    /// Whether the sliver may be there: until the scan has ended, or while another process keeps the folder, nobody knows.
+    pub(super) fn may_hold(&self, key: SliverKey) -> bool {
+        self.shared.owner.is_none() || !self.shared.scanned.load(Ordering::Acquire) || self.holds(key)
+    }
+
+    pub(super) fn pin(&self, keys: HashSet<SliverKey>) {
+        self.shared.index.lock().pin(keys);
     }
 
     pub(super) fn read(&self, key: SliverKey, range: Range<usize>) -> Option<Sliver> {
-        match self.try_read(key, range) {
+        self.shared.read(key, range)
+    }
+
+    pub(super) fn write(&self, key: SliverKey, sliver: &Sliver) {
+        if let Err(error) = self.shared.write(key, sliver) {
+            count(&self.shared.counters.disk_errors);
+            tracing::debug!(%error, "a sliver was not cached on disk");
+        }
+    }
+
+    pub(super) fn remove(&self, key: SliverKey) {
+        self.shared.remove(key);
+    }
+
+    pub(super) fn clear(&self) {
+        let shared = &self.shared;
+        shared.open.lock().clear();
+        shared.index.lock().clear();
+        if shared.owner.is_some() {
+            sliver_files(&shared.dir, |entry, _| drop(fs::remove_file(entry.path())));
+        }
+    }
+
+    /// What the keeper does every few seconds.
+    #[cfg(test)]
+    pub(super) fn look(&self) {
+        self.shared.look();
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_scanned(&self) -> bool {
+        self.shared.scanned.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for DiskTier {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.keeper.take() {
+            drop(stop);
+            // A keeper that panicked has nothing left to do.
+            let _ = thread.join();
+        }
+        self.shared.save();
+    }
+}
+
+impl Shared {
+    fn path(&self, key: SliverKey) -> PathBuf {
+        self.dir.join(format!("{:02x}", key.blob[0])).join(sliver_file::name(key))
+    }
+
+    fn file(&self, key: SliverKey) -> io::Result<Arc<SliverFile>> {
+        if let Some(file) = self.open.lock().get(&key) {
+            return Ok(Arc::clone(file));
+        }
+        let file = Arc::new(SliverFile::open(&self.path(key), key)?);
+        self.open.lock().put(key, Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn read(&self, key: SliverKey, range: Range<usize>) -> Option<Sliver> {
+        let read = self.file(key).and_then(|file| {
+            let bytes = file.read(range.clone())?;
+            Ok(bytes.map(|bytes| Sliver { bytes, verified: file.verified() }))
+        });
+        match read {
             Ok(found) => {
-                self.index.lock().sizes.promote(&key);
-                Some(found)
+                if let Some(found) = &found {
+                    add(&self.counters.disk_read, found.bytes.len() as u64);
+                    self.index.lock().read(&key, &range, |len| *len);
+                    self.changed.store(true, Ordering::Relaxed);
+                }
+                found
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.index.lock().remove(&key);
+                None
+            }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 count(&self.counters.corrupt);
                 tracing::warn!(file = %self.path(key).display(), "a cached sliver is damaged; it will be fetched again");
@@ -76,229 +201,198 @@ impl DiskTier {
                 None
             }
             Err(_) => {
+                self.open.lock().pop(&key);
                 count(&self.counters.disk_errors);
                 None
             }
         }
     }
 
-    fn try_read(&self, key: SliverKey, range: Range<usize>) -> io::Result<Sliver> {
-        let damaged = || io::Error::from(io::ErrorKind::InvalidData);
-        let cut_off = |error: io::Error| {
-            if error.kind() == io::ErrorKind::UnexpectedEof { damaged() } else { error }
+    fn write(&self, key: SliverKey, sliver: &Sliver) -> io::Result<()> {
+        let Some(size) = sliver_file::size_of(sliver.bytes.len()).filter(|size| *size <= self.limit) else {
+            return Ok(());
         };
-        let file = File::open(self.path(key))?;
-        let mut fixed = [0; FIXED];
-        file.read_exact_at(&mut fixed, 0).map_err(cut_off)?;
-        let header = Header::parse(&fixed).filter(|header| header.key == key).ok_or_else(damaged)?;
-        let mut sums = vec![0; header.sums_len()];
-        file.read_exact_at(&mut sums, FIXED as u64).map_err(cut_off)?;
-        let (block_sums, own_sum) = sums.split_at(sums.len() - SUM);
-        if header_sum(&fixed, block_sums) != own_sum {
-            return Err(damaged());
-        }
-        if range.start > range.end || range.end > header.len {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let first = range.start / BLOCK;
-        let start = first * BLOCK;
-        let end = range.end.div_ceil(BLOCK).saturating_mul(BLOCK).min(header.len).max(start);
-        let mut data = vec![0; end - start];
-        file.read_exact_at(&mut data, (FIXED + sums.len() + start) as u64).map_err(cut_off)?;
-        for (block, sum) in data.chunks(BLOCK).zip(block_sums.chunks(SUM).skip(first)) {
-            if checksum(block) != *sum {
-                return Err(damaged());
-            }
-        }
-        let bytes = Bytes::from(data).slice(range.start - start..range.end - start);
-        Ok(Sliver { bytes, verified: header.verified })
-    }
-
-    pub(super) fn write(&self, key: SliverKey, sliver: &Sliver) {
-        if let Err(error) = self.try_write(key, sliver) {
-            count(&self.counters.disk_errors);
-            tracing::debug!(%error, "a sliver was not cached on disk");
-        }
-    }
-
-    fn try_write(&self, key: SliverKey, sliver: &Sliver) -> io::Result<()> {
-        let header = Header { key, len: sliver.bytes.len(), verified: sliver.verified };
-        let size = (FIXED + header.sums_len() + sliver.bytes.len()) as u64;
-        if size > self.limit || header.len > MAX_LEN {
+        if self.owner.is_none() || !self.reserve(size) {
             return Ok(());
         }
-        self.make_room(size);
-        if !self.leaves_free(size) {
-            return Ok(());
+        let written = self.write_file(key, sliver, size);
+        let mut index = self.index.lock();
+        self.writing.fetch_sub(size, Ordering::Relaxed);
+        if written? {
+            index.insert(key, sliver.bytes.len(), size);
+            self.changed.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Writes the file, in place of one that is there; `false` when the filesystem has no room for it.
+    fn write_file(&self, key: SliverKey, sliver: &Sliver, size: u64) -> io::Result<bool> {
+        if !self.leave_free(size)? {
+            return Ok(false);
         }
         let path = self.path(key);
         if let Some(parent) = path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         }
-        let fixed = header.bytes();
-        let mut sums: Vec<u8> = Vec::with_capacity(header.sums_len());
-        for block in sliver.bytes.chunks(BLOCK) {
-            sums.extend_from_slice(&checksum(block));
+        match self.put(&path, key, sliver) {
+            // The reserve was smaller than what others took since.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull && self.drop_bytes(size) >= size => {
+                self.put(&path, key, sliver)?;
+            }
+            done => done?,
         }
-        let own_sum = header_sum(&fixed, &sums);
-        sums.extend_from_slice(&own_sum);
+        self.open.lock().pop(&key);
+        Ok(true)
+    }
+
+    fn put(&self, path: &Path, key: SliverKey, sliver: &Sliver) -> io::Result<()> {
         let unique = self.temporary.fetch_add(1, Ordering::Relaxed);
         let temporary = self.dir.join(format!("tmp-{}-{unique}", std::process::id()));
-        let written = (|| {
-            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&temporary)?;
-            file.write_all(&fixed)?;
-            file.write_all(&sums)?;
-            file.write_all(&sliver.bytes)?;
-            fs::rename(&temporary, &path)
-        })();
+        let written = sliver_file::write(&temporary, key, sliver).and_then(|()| fs::rename(&temporary, path));
         if written.is_err() {
             // What is half written must not stay; if even that fails the next start's scan removes it.
             let _ = fs::remove_file(&temporary);
-            return written;
         }
-        let mut index = self.index.lock();
-        let old = index.sizes.put(key, size).unwrap_or(0);
-        index.bytes = index.bytes.saturating_sub(old).saturating_add(size);
-        Ok(())
+        written
     }
 
-    /// Removes the least recently used files until `size` more bytes fit below the limit.
-    fn make_room(&self, size: u64) {
+    /// Makes `size` more bytes fit below the limit and takes them; `false` when pinned slivers leave no room.
+    fn reserve(&self, size: u64) -> bool {
         loop {
-            let victim = {
-                let mut index = self.index.lock();
-                if index.bytes.saturating_add(size) <= self.limit {
-                    return;
+            {
+                let index = self.index.lock();
+                let taken = index.bytes().saturating_add(self.writing.load(Ordering::Relaxed));
+                if taken.saturating_add(size) <= self.limit {
+                    self.writing.fetch_add(size, Ordering::Relaxed);
+                    return true;
                 }
-                let Some((key, old)) = index.sizes.pop_lru() else { return };
-                index.bytes = index.bytes.saturating_sub(old);
-                key
-            };
-            count(&self.counters.evictions);
-            let _ = fs::remove_file(self.path(victim));
-        }
-    }
-
-    /// Whether the filesystem keeps its free reserve after `size` more bytes.
-    fn leaves_free(&self, size: u64) -> bool {
-        match nix::sys::statvfs::statvfs(&self.dir) {
-            Ok(stat) => {
-                let free = stat.blocks_available().saturating_mul(stat.fragment_size());
-                free >= self.min_free.saturating_add(size)
             }
-            Err(_) => false,
+            if self.evict().is_none() {
+                return false;
+            }
         }
     }
 
-    pub(super) fn remove(&self, key: SliverKey) {
+    /// Removes slivers until the filesystem keeps its reserve after `size` more bytes; `false` when there are not enough.
+    fn leave_free(&self, size: u64) -> io::Result<bool> {
+        let stat = nix::sys::statvfs::statvfs(&self.dir)?;
+        let free = stat.blocks_available().saturating_mul(stat.fragment_size());
+        let all = stat.blocks().saturating_mul(stat.fragment_size());
+        // On a small filesystem a reserve for a large one would leave no cache at all.
+        let reserve = self.min_free.min(all / 10);
+        let short = reserve.saturating_add(size).saturating_sub(free);
+        // Not asked again: some filesystems give space back later, and would be asked until the cache is empty.
+        Ok(short == 0 || self.drop_bytes(short) >= short)
+    }
+
+    /// Removes slivers of `wanted` bytes at least, if there are so many; how many bytes were removed.
+    fn drop_bytes(&self, wanted: u64) -> u64 {
+        let mut dropped = 0_u64;
+        while dropped < wanted {
+            let Some(size) = self.evict() else { break };
+            dropped = dropped.saturating_add(size);
+        }
+        dropped
+    }
+
+    /// Removes the sliver that is worth least; the bytes of its file.
+    fn evict(&self) -> Option<u64> {
+        let (key, len) = self.index.lock().evict()?;
+        count(&self.counters.evictions);
+        self.changed.store(true, Ordering::Relaxed);
+        self.open.lock().pop(&key);
+        // One that is gone already is what was wanted.
         let _ = fs::remove_file(self.path(key));
-        let mut index = self.index.lock();
-        if let Some(old) = index.sizes.pop(&key) {
-            index.bytes = index.bytes.saturating_sub(old);
-        }
+        Some(sliver_file::size_of(len).unwrap_or(0))
     }
 
-    pub(super) fn clear(&self) {
-        let mut index = self.index.lock();
-        index.sizes.clear();
-        index.bytes = 0;
-        for (path, _, _) in sliver_files(&self.dir) {
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
-struct Header {
-    key: SliverKey,
-    len: usize,
-    verified: bool,
-}
-
-impl Header {
-    fn sums_len(&self) -> usize {
-        (self.len.div_ceil(BLOCK) + 1) * SUM
+    fn remove(&self, key: SliverKey) {
+        self.open.lock().pop(&key);
+        self.index.lock().remove(&key);
+        self.changed.store(true, Ordering::Relaxed);
+        let _ = fs::remove_file(self.path(key));
     }
 
-    fn bytes(&self) -> [u8; FIXED] {
-        let mut out = [0; FIXED];
-        out[..8].copy_from_slice(MAGIC);
-        out[8..10].copy_from_slice(&VERSION.to_le_bytes());
-        out[10..12].copy_from_slice(&u16::from(self.verified).to_le_bytes());
-        out[12..14].copy_from_slice(&self.key.row.to_le_bytes());
-        out[16..20].copy_from_slice(&(self.len as u32).to_le_bytes());
-        out[24..].copy_from_slice(&self.key.blob);
-        out
-    }
-
-    fn parse(fixed: &[u8; FIXED]) -> Option<Self> {
-        let u16_at = |at: usize| u16::from_le_bytes([fixed[at], fixed[at + 1]]);
-        let len = u32::from_le_bytes([fixed[16], fixed[17], fixed[18], fixed[19]]) as usize;
-        let mut blob = [0; 32];
-        blob.copy_from_slice(&fixed[24..]);
-        let plausible = &fixed[..8] == MAGIC && u16_at(8) == VERSION && len <= MAX_LEN;
-        plausible.then_some(Self { key: SliverKey { blob, row: u16_at(12) }, len, verified: u16_at(10) & 1 == 1 })
-    }
-}
-
-fn checksum(data: &[u8]) -> [u8; SUM] {
-    let mut sum = [0; SUM];
-    sum.copy_from_slice(&blake3::hash(data).as_bytes()[..SUM]);
-    sum
-}
-
-fn header_sum(fixed: &[u8], block_sums: &[u8]) -> [u8; SUM] {
-    let mut sum = [0; SUM];
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(fixed).update(block_sums);
-    sum.copy_from_slice(&hasher.finalize().as_bytes()[..SUM]);
-    sum
-}
-
-fn file_name(key: SliverKey) -> String {
-    format!("{}-{}", hex::encode(key.blob), key.row)
-}
-
-fn parse_file_name(name: &str) -> Option<SliverKey> {
-    let (blob, row) = name.split_once('-')?;
-    let mut key = SliverKey { blob: [0; 32], row: row.parse().ok()? };
-    hex::decode_to_slice(blob, &mut key.blob).ok()?;
-    Some(key)
-}
-
-/// Every sliver file below `dir` with its key, size; in no order.
-fn sliver_files(dir: &Path) -> Vec<(PathBuf, SliverKey, fs::Metadata)> {
-    let mut found = Vec::new();
-    let Ok(folders) = fs::read_dir(dir) else { return found };
-    for folder in folders.flatten() {
-        let Ok(files) = fs::read_dir(folder.path()) else { continue };
-        for file in files.flatten() {
-            let key = file.file_name().to_str().and_then(parse_file_name);
-            if let (Some(key), Ok(metadata)) = (key, file.metadata()) {
-                found.push((file.path(), key, metadata));
+    /// The keeper's life.
+    fn keep(&self, stopped: &Receiver<()>) {
+        self.scan();
+        let mut saved = Instant::now();
+        while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            self.look();
+            if saved.elapsed() >= SAVE {
+                saved = Instant::now();
+                self.save();
             }
         }
     }
-    found
-}
 
-/// Fills the index with what an earlier run left, oldest first, and removes temporary files of dead runs.
-fn scan_into(dir: &Path, index: &Mutex<Index>) {
-    let own = format!("tmp-{}-", std::process::id());
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        if name.to_str().is_some_and(|name| name.starts_with("tmp-") && !name.starts_with(&own)) {
-            let _ = fs::remove_file(entry.path());
+    fn look(&self) {
+        // A file that was deleted from outside takes space for as long as it is open.
+        self.open.lock().clear();
+        if self.owner.is_some()
+            && let Err(error) = self.leave_free(0)
+        {
+            tracing::debug!(%error, "the cache's filesystem cannot be asked for its free space");
         }
     }
-    let mut files = sliver_files(dir);
-    files.sort_by_key(|(_, _, metadata)| metadata.modified().ok());
-    for (_, key, metadata) in files.into_iter().rev() {
-        let mut index = index.lock();
-        if !index.sizes.contains(&key) {
-            index.sizes.put(key, metadata.len());
-            // Newest first, each put below what is there: the oldest ends up least recently used.
-            index.sizes.demote(&key);
-            index.bytes = index.bytes.saturating_add(metadata.len());
+
+    fn save(&self) {
+        if self.owner.is_none() || !self.scanned.load(Ordering::Acquire) || !self.changed.swap(false, Ordering::AcqRel)
+        {
+            return;
+        }
+        let rows: Vec<Row> = {
+            let index = self.index.lock();
+            let row = |(key, _, size, queue, uses): (&SliverKey, _, _, _, _)| Row { key: *key, queue, uses, size };
+            index.order().map(row).collect()
+        };
+        if let Err(error) = order::save(&self.dir, &rows) {
+            tracing::debug!(%error, "the order of the cache was not saved");
+        }
+    }
+
+    /// Fills the index with what an earlier life left, in its order, and removes temporary files of dead processes. What
+    /// came after the order was saved stands behind the rest, oldest first.
+    fn scan(&self) {
+        if self.owner.is_some() {
+            for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+                let own = format!("tmp-{}-", std::process::id());
+                let name = entry.file_name();
+                if name.to_str().is_some_and(|name| name.starts_with("tmp-") && !name.starts_with(&own)) {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+        let rows = order::load(&self.dir);
+        let known: HashSet<SliverKey> = rows.iter().map(|row| row.key).collect();
+        let (mut here, mut newer) = (HashSet::new(), Vec::new());
+        sliver_files(&self.dir, |entry, key| {
+            if known.contains(&key) {
+                here.insert(key);
+            } else if let Ok(metadata) = entry.metadata() {
+                newer.push((metadata.modified().ok(), key, metadata.len()));
+            }
+        });
+        newer.sort_by_key(|(modified, _, _)| *modified);
+        let newer = newer.into_iter().map(|(_, key, size)| Row { key, queue: super::hot::Queue::Young, uses: 0, size });
+        for row in rows.into_iter().filter(|row| here.contains(&row.key)).chain(newer) {
+            self.index.lock().restore(row.key, sliver_file::about_len(row.size), row.size, row.queue, row.uses);
+        }
+        self.scanned.store(true, Ordering::Release);
+        if self.owner.is_some() {
+            // The limit may be lower than it was.
+            self.reserve(0);
+        }
+    }
+}
+
+/// Calls `found` with every sliver file below `dir`; in no order.
+fn sliver_files(dir: &Path, mut found: impl FnMut(&DirEntry, SliverKey)) {
+    for folder in fs::read_dir(dir).into_iter().flatten().flatten() {
+        for file in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+            if let Some(key) = file.file_name().to_str().and_then(sliver_file::parse_name) {
+                found(&file, key);
+            }
         }
     }
 }

@@ -1,18 +1,22 @@
-//! Reads ranges of packs: memory, then disk, then the network, one fetch for many readers, and a look ahead.
+//! Reads ranges of packs: memory, then disk, then the network, one fetch for many readers.
+//!
+//! A fetch runs in a task of its own and belongs to those who wait for it: when the last of them goes away (a seek has
+//! made it stale, a request is over its time) it is broken off, and its requests with it. Who reads ahead of whom is
+//! not decided here; a reader only says what its fetches are for ([`Purpose`]), so that they are counted apart.
 
 use super::slivers::{CacheStats, Sliver, SliverCache, SliverKey};
 use crate::error::{FsError, FsResult, Kind};
 use crate::pack::{PackRef, PackSource};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared, try_join_all};
-use lru::LruCache;
+use futures::future::{BoxFuture, Shared, WeakShared, try_join_all};
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Where slivers come from when no cache has them: the network.
 pub trait SliverSource: Send + Sync + 'static {
@@ -37,28 +41,39 @@ pub enum Check {
     Hash,
 }
 
+/// What a fetch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Somebody waits for it.
+    Demand,
+    /// Somebody will want it, if all goes as expected.
+    Ahead,
+}
+
 /// What the reader did since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ReaderStats {
     /// The cache's figures.
     pub cache: CacheStats,
     /// Slivers fetched from the network because a reader waited for them.
     pub fetched: u64,
-    /// Slivers fetched ahead of a sequential reader.
+    /// Slivers fetched before anybody asked for them.
     pub fetched_ahead: u64,
     /// Bytes fetched from the network.
     pub fetched_bytes: u64,
     /// Fetches that failed.
     pub failed: u64,
+    /// Fetches broken off because nobody waited any more.
+    pub cancelled: u64,
 }
 
-/// Bytes fetched ahead of a sequential reader at most.
-const AHEAD_BYTES: u64 = 16 << 20;
+/// Bytes of slivers that may wait to be written to the cache's disk; what comes while there are more is not kept there.
+const WAITING_WRITES: u64 = 64 << 20;
 
-/// Blobs whose reading pattern is remembered.
-const PATTERNS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// A sliver, and whether its hash is to be verified.
+type Wanted = (SliverKey, bool);
 
-type Fetching = Shared<BoxFuture<'static, Result<Sliver, Arc<FsError>>>>;
+type Fetch = BoxFuture<'static, Result<Sliver, Arc<FsError>>>;
 
 /// Reads sealed bytes of packs through the sliver cache. Cheap to clone.
 #[derive(Clone)]
@@ -67,25 +82,58 @@ pub struct PackReader(Arc<Inner>);
 struct Inner {
     source: Arc<dyn SliverSource>,
     cache: SliverCache,
-    fetching: Mutex<HashMap<(SliverKey, bool), Fetching>>,
-    patterns: Mutex<LruCache<[u8; 32], Pattern>>,
+    /// Fetches under way, for as long as somebody waits for them, each with a number of its own.
+    fetching: Mutex<HashMap<Wanted, (u64, WeakShared<Fetch>)>>,
     counters: ReaderCounters,
+    writes: Writes,
 }
 
 #[derive(Default)]
 struct ReaderCounters {
+    fetches: AtomicU64,
     fetched: AtomicU64,
     ahead: AtomicU64,
     bytes: AtomicU64,
     failed: AtomicU64,
+    cancelled: AtomicU64,
 }
 
-/// How far a blob was read in order.
-#[derive(Clone, Copy)]
-struct Pattern {
-    row: u16,
-    run: u16,
+/// Slivers on their way to the cache's disk.
+#[derive(Default)]
+struct Writes {
+    bytes: AtomicU64,
+    done: Notify,
 }
+
+/// A fetch's entry in the list; goes with the fetch, however that ends.
+struct Listed {
+    inner: Arc<Inner>,
+    key: Wanted,
+    number: u64,
+    ended: bool,
+}
+
+impl Listed {
+    /// The fetch came to its end.
+    fn end(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let mut fetching = self.inner.fetching.lock();
+        if fetching.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
+            fetching.remove(&self.key);
+        }
+        if !self.ended {
+            self.inner.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A part of a row: which, and which of its bytes.
+type Part = (SliverKey, Range<usize>);
 
 impl PackReader {
     /// A reader over `source` that keeps slivers in `cache`.
@@ -94,8 +142,8 @@ impl PackReader {
             source,
             cache,
             fetching: Mutex::new(HashMap::new()),
-            patterns: Mutex::new(LruCache::new(PATTERNS)),
             counters: ReaderCounters::default(),
+            writes: Writes::default(),
         }))
     }
 
@@ -109,42 +157,119 @@ impl PackReader {
     /// Errors: `EIO`-class when the range lies outside the blob ([`Kind::Corrupt`]: whoever named it was wrong) or when
     /// neither cache nor network can give it ([`Kind::Unreachable`]).
     pub async fn read(&self, blob: [u8; 32], size: u64, range: Range<u64>, check: Check) -> FsResult<Bytes> {
-        if range.start > range.end || range.end > size {
-            return Err(FsError::new(
-                Kind::Corrupt,
-                format!("bytes {}..{} lie outside a pack of {size} bytes", range.start, range.end),
-            ));
-        }
-        if range.is_empty() {
-            return Ok(Bytes::new());
-        }
-        let row_len = self.0.source.row_len(size)?;
-        let rows = range.start / row_len..(range.end - 1) / row_len + 1;
-        let pieces = rows.clone().map(|row| {
-            let start = row * row_len;
-            let within = range.start.max(start) - start..range.end.min(start + row_len) - start;
-            self.row(blob, size, row, within, check)
-        });
-        let mut pieces = try_join_all(pieces).await?;
-        self.look_ahead(blob, size, row_len, rows.end - 1);
+        self.read_for(blob, size, range, check, Purpose::Demand).await
+    }
+
+    async fn read_for(
+        &self,
+        blob: [u8; 32],
+        size: u64,
+        range: Range<u64>,
+        check: Check,
+        purpose: Purpose,
+    ) -> FsResult<Bytes> {
+        let len = range.end.saturating_sub(range.start);
+        let parts = self.parts(blob, size, range)?;
+        let mut pieces = try_join_all(parts.into_iter().map(|part| self.part(part, size, check, purpose))).await?;
         if pieces.len() == 1 {
             return Ok(pieces.swap_remove(0));
         }
-        let mut whole = BytesMut::with_capacity((range.end - range.start) as usize);
-        for piece in &pieces {
-            whole.extend_from_slice(piece);
+        Ok(joined(&pieces, len))
+    }
+
+    /// The sealed bytes of a unit, if they are on this machine. Blocking: it may read the disk.
+    pub fn local(&self, pack: &PackRef, offset: u64, len: u32, check: Check) -> Option<Bytes> {
+        let parts = self.parts(pack.blob_id, pack.size?, offset..offset.saturating_add(u64::from(len))).ok()?;
+        let cache = &self.0.cache;
+        let mut pieces = Vec::with_capacity(parts.len());
+        for (key, range) in parts {
+            let good = |sliver: &Sliver| sliver.verified || check == Check::Tag;
+            pieces.push(match cache.in_memory(key, &range).filter(good) {
+                Some(sliver) => cut(&sliver, range, key).ok()?,
+                None => cache.on_disk(key, range).filter(good)?.bytes,
+            });
         }
-        Ok(whole.freeze())
+        if pieces.len() == 1 { pieces.pop() } else { Some(joined(&pieces, u64::from(len))) }
+    }
+
+    /// Whether [`PackReader::local`] is worth trying. Never touches the disk.
+    pub fn may_be_local(&self, pack: &PackRef, offset: u64, len: u32) -> bool {
+        let Some(size) = pack.size else { return false };
+        let parts = self.parts(pack.blob_id, size, offset..offset.saturating_add(u64::from(len)));
+        parts.is_ok_and(|parts| parts.iter().all(|(key, _)| self.0.cache.may_hold(*key)))
+    }
+
+    /// As [`PackSource::read`], for whom nobody waits yet. Dropping the future breaks off what nobody else waits for.
+    ///
+    /// # Errors
+    /// As [`PackReader::read`].
+    pub async fn read_ahead(&self, pack: &PackRef, offset: u64, len: u32) -> FsResult<Bytes> {
+        self.read_pack(pack, offset, len, Check::Tag, Purpose::Ahead).await
+    }
+
+    /// Fetches the slivers under `range` of a pack that are not on this machine.
+    ///
+    /// # Errors
+    /// As [`PackReader::read`]; slivers that came before the error stay.
+    pub async fn warm(&self, pack: &PackRef, range: Range<u64>) -> FsResult<()> {
+        let Some(size) = pack.size else { return Ok(()) };
+        let parts = self.parts(pack.blob_id, size, range.start..range.end.min(size))?;
+        let missing = parts.into_iter().filter(|(key, _)| !self.0.cache.may_hold(*key));
+        let fetches = missing.map(|(key, _)| self.fetching(key, size, false, Purpose::Ahead));
+        try_join_all(fetches).await.map_err(fetch_failed)?;
+        Ok(())
+    }
+
+    /// The slivers under `range` of a pack.
+    ///
+    /// # Errors
+    /// When the range lies outside.
+    pub fn slivers(&self, pack: &PackRef, range: Range<u64>) -> FsResult<Vec<SliverKey>> {
+        let Some(size) = pack.size else { return Ok(Vec::new()) };
+        Ok(self.parts(pack.blob_id, size, range)?.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// Bytes of a sliver of the pack, where its length is known.
+    pub fn row_len(&self, pack: &PackRef) -> Option<u64> {
+        self.0.source.row_len(pack.size?).ok()
+    }
+
+    /// Returns when what was fetched so far is on disk, or was refused there.
+    pub async fn settle(&self) {
+        loop {
+            let done = self.0.writes.done.notified();
+            if self.0.writes.bytes.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            done.await;
+        }
+    }
+
+    /// Puts those of `keys` on disk that are only in memory.
+    ///
+    /// # Errors
+    /// None of the disk: what it refuses is refused.
+    pub async fn persist(&self, keys: Vec<SliverKey>) -> FsResult<()> {
+        if keys.iter().all(|key| self.0.cache.is_kept(*key)) {
+            return Ok(());
+        }
+        self.settle().await;
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            for key in keys.into_iter().filter(|key| !inner.cache.is_kept(*key)) {
+                if let Some(sliver) = inner.cache.whole(key) {
+                    inner.cache.keep_on_disk(key, &sliver);
+                }
+            }
+        })
+        .await
     }
 
     /// Forgets the slivers under `range`: a tag failed on them. The next read with [`Check::Hash`] brings good ones.
     pub async fn forget(&self, blob: [u8; 32], size: u64, range: Range<u64>) -> FsResult<()> {
-        let row_len = self.0.source.row_len(size)?;
-        let keys: Vec<_> = (range.start / row_len..range.end.div_ceil(row_len))
-            .filter_map(|row| Some(SliverKey { blob, row: u16::try_from(row).ok()? }))
-            .collect();
+        let parts = self.parts(blob, size, range)?;
         let inner = Arc::clone(&self.0);
-        blocking(move || keys.into_iter().for_each(|key| inner.cache.forget(key))).await
+        blocking(move || parts.into_iter().for_each(|(key, _)| inner.cache.forget(key))).await
     }
 
     /// Puts a pack that this machine made into the cache: its rows are its own bytes.
@@ -152,6 +277,7 @@ impl PackReader {
         let row_len = usize::try_from(self.0.source.row_len(pack.len() as u64)?).unwrap_or(usize::MAX);
         let inner = Arc::clone(&self.0);
         blocking(move || {
+            inner.cache.keep_size(blob, pack.len() as u64);
             for (row, start) in (0..pack.len()).step_by(row_len).enumerate() {
                 let Ok(row) = u16::try_from(row) else { break };
                 let piece = pack.slice(start..pack.len().min(start.saturating_add(row_len)));
@@ -173,12 +299,30 @@ impl PackReader {
         VerifiedReader(self.clone())
     }
 
-    async fn read_pack(&self, pack: &PackRef, offset: u64, len: u32, check: Check) -> FsResult<Bytes> {
+    async fn read_pack(
+        &self,
+        pack: &PackRef,
+        offset: u64,
+        len: u32,
+        check: Check,
+        purpose: Purpose,
+    ) -> FsResult<Bytes> {
         let size = match pack.size {
             Some(size) => size,
-            None => self.0.source.size(pack.blob_id).await?,
+            None => self.size_of(pack.blob_id).await?,
         };
-        self.read(pack.blob_id, size, offset..offset.saturating_add(u64::from(len)), check).await
+        self.read_for(pack.blob_id, size, offset..offset.saturating_add(u64::from(len)), check, purpose).await
+    }
+
+    /// The length of a blob: it never changes, so what was remembered is right.
+    async fn size_of(&self, blob: [u8; 32]) -> FsResult<u64> {
+        if let Some(size) = self.0.cache.size_of(blob) {
+            return Ok(size);
+        }
+        let size = self.0.source.size(blob).await?;
+        let inner = Arc::clone(&self.0);
+        blocking(move || inner.cache.keep_size(blob, size)).await?;
+        Ok(size)
     }
 
     /// Figures since the reader was made.
@@ -191,93 +335,102 @@ impl PackReader {
             fetched_ahead: read(&counters.ahead),
             fetched_bytes: read(&counters.bytes),
             failed: read(&counters.failed),
+            cancelled: read(&counters.cancelled),
         }
     }
 
-    async fn row(&self, blob: [u8; 32], size: u64, row: u64, within: Range<u64>, check: Check) -> FsResult<Bytes> {
-        let Ok(row) = u16::try_from(row) else {
-            return Err(FsError::new(Kind::Corrupt, format!("a pack of {size} bytes has no row {row}")));
+    /// The parts of rows that `range` of a blob of `size` bytes consists of.
+    fn parts(&self, blob: [u8; 32], size: u64, range: Range<u64>) -> FsResult<Vec<Part>> {
+        if range.start > range.end || range.end > size {
+            return Err(FsError::new(
+                Kind::Corrupt,
+                format!("bytes {}..{} lie outside a pack of {size} bytes", range.start, range.end),
+            ));
+        }
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let row_len = self.0.source.row_len(size)?;
+        let rows = range.start / row_len..(range.end - 1) / row_len + 1;
+        let part = |row: u64| {
+            let start = row * row_len;
+            let within = range.start.max(start) - start..range.end.min(start + row_len) - start;
+            let no_row = |_| FsError::new(Kind::Corrupt, format!("a pack of {size} bytes has no row {row}"));
+            let key = SliverKey { blob, row: u16::try_from(row).map_err(no_row)? };
+            Ok((key, within.start as usize..within.end as usize))
         };
-        let key = SliverKey { blob, row };
-        let range = within.start as usize..within.end as usize;
+        rows.map(part).collect()
+    }
+
+    async fn part(&self, (key, range): Part, size: u64, check: Check, purpose: Purpose) -> FsResult<Bytes> {
+        let cache = &self.0.cache;
         let good = |sliver: &Sliver| sliver.verified || check == Check::Tag;
-        if let Some(sliver) = self.0.cache.in_memory(key).filter(good) {
+        if let Some(sliver) = cache.in_memory(key, &range).filter(good) {
             return cut(&sliver, range, key);
         }
-        if self.0.cache.has_disk() {
+        if cache.may_hold(key) {
             let (inner, wanted) = (Arc::clone(&self.0), range.clone());
             let found = blocking(move || inner.cache.on_disk(key, wanted)).await?;
             if let Some(sliver) = found.filter(good) {
                 return Ok(sliver.bytes);
             }
         }
-        let fetching = self.fetching(key, size, check == Check::Hash, &self.0.counters.fetched);
-        let sliver = fetching.await.map_err(|error| {
-            FsError::new(error.kind(), format!("reading a sliver of the network failed: {error}")).caused_by(error)
-        })?;
+        cache.missed();
+        let sliver = self.fetching(key, size, check == Check::Hash, purpose).await.map_err(fetch_failed)?;
         cut(&sliver, range, key)
     }
 
-    /// The one fetch of a sliver that all its readers share. It runs on its own, so that a reader that goes away
-    /// neither stops it for the others nor wastes what has arrived.
-    fn fetching(&self, key: SliverKey, size: u64, verify: bool, counter: &AtomicU64) -> Fetching {
+    /// The one fetch of a sliver that all its readers share.
+    fn fetching(&self, key: SliverKey, size: u64, verify: bool, purpose: Purpose) -> Shared<Fetch> {
         let mut fetching = self.0.fetching.lock();
-        if let Some(running) = fetching.get(&(key, verify)) {
-            return running.clone();
+        if let Some(running) = fetching.get(&(key, verify)).and_then(|(_, running)| running.upgrade()) {
+            return running;
         }
+        let counters = &self.0.counters;
+        let counter = if purpose == Purpose::Demand { &counters.fetched } else { &counters.ahead };
         counter.fetch_add(1, Ordering::Relaxed);
-        let inner = Arc::clone(&self.0);
-        let task = tokio::spawn(async move {
+        let number = counters.fetches.fetch_add(1, Ordering::Relaxed);
+        let listed = Listed { inner: Arc::clone(&self.0), key: (key, verify), number, ended: false };
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            let inner = &listed.inner;
             let fetched = inner.source.fetch(key.blob, size, key.row, verify).await;
             match &fetched {
-                Ok(sliver) => {
-                    inner.counters.bytes.fetch_add(sliver.bytes.len() as u64, Ordering::Relaxed);
-                    inner.cache.keep_in_memory(key, sliver.clone());
-                    let (disk, sliver) = (Arc::clone(&inner), sliver.clone());
-                    tokio::task::spawn_blocking(move || disk.cache.keep_on_disk(key, &sliver));
-                }
-                Err(_) => {
-                    inner.counters.failed.fetch_add(1, Ordering::Relaxed);
-                }
+                Ok(sliver) => inner.arrived(key, sliver),
+                Err(_) => drop(inner.counters.failed.fetch_add(1, Ordering::Relaxed)),
             }
-            inner.fetching.lock().remove(&(key, verify));
+            listed.end();
             fetched.map_err(Arc::new)
-        });
-        let shared = async move {
-            match task.await {
-                Ok(fetched) => fetched,
-                Err(error) => Err(Arc::new(FsError::new(Kind::Internal, "a fetch stopped").caused_by(error))),
-            }
+        }));
+        let stopped = |error| Err(Arc::new(FsError::new(Kind::Internal, "a fetch stopped").caused_by(error)));
+        let shared = async move { task.await.unwrap_or_else(stopped) }.boxed().shared();
+        // Nothing has polled it yet, so it is not over.
+        if let Some(weak) = shared.downgrade() {
+            fetching.insert((key, verify), (number, weak));
         }
-        .boxed()
-        .shared();
-        fetching.insert((key, verify), shared.clone());
         shared
     }
+}
 
-    /// Fetches the rows after `row` when the blob is being read in order.
-    fn look_ahead(&self, blob: [u8; 32], size: u64, row_len: u64, row: u64) {
-        let Ok(row) = u16::try_from(row) else { return };
-        let run = {
-            let mut patterns = self.0.patterns.lock();
-            let pattern = patterns.get_or_insert_mut(blob, || Pattern { row, run: 0 });
-            if row == pattern.row {
-                return;
-            }
-            pattern.run = if pattern.row.checked_add(1) == Some(row) { pattern.run.saturating_add(1) } else { 0 };
-            pattern.row = row;
-            pattern.run
-        };
-        let window = u64::from(run).saturating_mul(2).min((AHEAD_BYTES / row_len.max(1)).max(1));
-        let last_row = size.saturating_sub(1) / row_len.max(1);
-        for next in (u64::from(row) + 1..=last_row).take(if run == 0 { 0 } else { window as usize }) {
-            let Ok(next) = u16::try_from(next) else { break };
-            let key = SliverKey { blob, row: next };
-            if self.0.cache.holds(key) {
-                continue;
-            }
-            // The task inside goes on by itself; nobody waits for this handle.
-            drop(self.fetching(key, size, false, &self.0.counters.ahead));
+impl Inner {
+    /// Puts what the network gave into both tiers.
+    fn arrived(self: &Arc<Self>, key: SliverKey, sliver: &Sliver) {
+        let len = sliver.bytes.len() as u64;
+        self.counters.bytes.fetch_add(len, Ordering::Relaxed);
+        self.cache.keep_in_memory(key, sliver.clone());
+        let waiting = self.writes.bytes.fetch_add(len, Ordering::AcqRel);
+        if !self.cache.has_disk() || (waiting > 0 && waiting.saturating_add(len) > WAITING_WRITES) {
+            return self.written(len);
+        }
+        let (inner, sliver) = (Arc::clone(self), sliver.clone());
+        tokio::task::spawn_blocking(move || {
+            inner.cache.keep_on_disk(key, &sliver);
+            inner.written(len);
+        });
+    }
+
+    fn written(&self, len: u64) {
+        if self.writes.bytes.fetch_sub(len, Ordering::AcqRel) == len {
+            self.writes.done.notify_waiters();
         }
     }
 }
@@ -288,14 +441,24 @@ pub struct VerifiedReader(PackReader);
 
 impl PackSource for PackReader {
     fn read<'a>(&'a self, pack: &'a PackRef, offset: u64, len: u32) -> BoxFuture<'a, FsResult<Bytes>> {
-        self.read_pack(pack, offset, len, Check::Tag).boxed()
+        self.read_pack(pack, offset, len, Check::Tag, Purpose::Demand).boxed()
     }
 }
 
 impl PackSource for VerifiedReader {
     fn read<'a>(&'a self, pack: &'a PackRef, offset: u64, len: u32) -> BoxFuture<'a, FsResult<Bytes>> {
-        self.0.read_pack(pack, offset, len, Check::Hash).boxed()
+        self.0.read_pack(pack, offset, len, Check::Hash, Purpose::Demand).boxed()
     }
+}
+
+fn fetch_failed(error: Arc<FsError>) -> FsError {
+    FsError::new(error.kind(), format!("reading a sliver of the network failed: {error}")).caused_by(error)
+}
+
+fn joined(pieces: &[Bytes], len: u64) -> Bytes {
+    let mut whole = BytesMut::with_capacity(usize::try_from(len).unwrap_or(0));
+    pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+    whole.freeze()
 }
 
 fn cut(sliver: &Sliver, range: Range<usize>, key: SliverKey) -> FsResult<Bytes> {
@@ -315,117 +478,5 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::slivers::CacheConfig;
-    use super::*;
-    use std::time::Duration;
-
-    const ROW: u64 = 1000;
-
-    /// A network of one blob whose byte `i` is `i as u8`; counts fetches, and can serve wrong bytes to those who do not
-    /// verify.
-    #[derive(Default)]
-    struct Net {
-        fetches: AtomicU64,
-        lies: bool,
-        down: bool,
-    }
-
-    impl SliverSource for Arc<Net> {
-        fn row_len(&self, _: u64) -> FsResult<u64> {
-            Ok(ROW)
-        }
-
-        fn size(&self, _: [u8; 32]) -> BoxFuture<'static, FsResult<u64>> {
-            async { Ok(10_000) }.boxed()
-        }
-
-        fn fetch(&self, _: [u8; 32], _: u64, row: u16, verify: bool) -> BoxFuture<'static, FsResult<Sliver>> {
-            let net = Arc::clone(self);
-            async move {
-                net.fetches.fetch_add(1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                if net.down {
-                    return Err(FsError::new(Kind::Unreachable, "nobody answers"));
-                }
-                let wrong = u64::from(net.lies && !verify);
-                let bytes: Vec<u8> = (0..ROW).map(|i| (u64::from(row) * ROW + i + wrong) as u8).collect();
-                Ok(Sliver { bytes: bytes.into(), verified: verify })
-            }
-            .boxed()
-        }
-    }
-
-    fn reader(net: Net) -> (PackReader, Arc<Net>) {
-        let net = Arc::new(net);
-        let cache = SliverCache::open(&CacheConfig { dir: None, ..CacheConfig::default() });
-        (PackReader::new(Arc::new(Arc::clone(&net)), cache), net)
-    }
-
-    fn expected(range: Range<u64>) -> Vec<u8> {
-        range.map(|i| i as u8).collect()
-    }
-
-    #[tokio::test]
-    async fn ranges_across_rows_are_the_blobs_bytes() {
-        let (reader, _) = reader(Net::default());
-        for range in [0..1, 0..1000, 999..1001, 1500..4500, 9_999..10_000, 5..5] {
-            let got = reader.read([1; 32], 10_000, range.clone(), Check::Tag).await.unwrap();
-            assert_eq!(got, expected(range));
-        }
-        let outside = reader.read([1; 32], 10_000, 9_999..10_001, Check::Tag).await.unwrap_err();
-        assert_eq!(outside.kind(), Kind::Corrupt);
-    }
-
-    #[tokio::test]
-    async fn many_readers_of_one_sliver_share_one_fetch() {
-        let (reader, net) = reader(Net::default());
-        let reads = (0..64).map(|i| reader.read([1; 32], 10_000, i * 10..i * 10 + 10, Check::Tag));
-        try_join_all(reads).await.unwrap();
-        assert_eq!(net.fetches.load(Ordering::SeqCst), 1);
-    }
-
-    #[tokio::test]
-    async fn an_unverified_sliver_never_serves_a_reader_without_a_tag() {
-        let (reader, _) = reader(Net { lies: true, ..Net::default() });
-        let wrong = reader.read([1; 32], 10_000, 0..10, Check::Tag).await.unwrap();
-        assert_ne!(wrong, expected(0..10), "the tag is the reader's to check");
-        let right = reader.read([1; 32], 10_000, 0..10, Check::Hash).await.unwrap();
-        assert_eq!(right, expected(0..10));
-        let cached = reader.read([1; 32], 10_000, 0..10, Check::Tag).await.unwrap();
-        assert_eq!(cached, expected(0..10), "the verified one took the other's place");
-    }
-
-    #[tokio::test]
-    async fn a_sequential_reader_finds_the_next_rows_fetched() {
-        let (reader, net) = reader(Net::default());
-        for row in 0..5 {
-            reader.read([1; 32], 100_000, row * ROW..row * ROW + 10, Check::Tag).await.unwrap();
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(reader.stats().fetched_ahead >= 3, "{:?}", reader.stats());
-        let waited_for = reader.stats().fetched;
-        reader.read([1; 32], 100_000, 5 * ROW..5 * ROW + 10, Check::Tag).await.unwrap();
-        assert_eq!(reader.stats().fetched, waited_for, "row 5 was there already");
-        assert!(net.fetches.load(Ordering::SeqCst) <= 20, "the window is bounded");
-    }
-
-    #[tokio::test]
-    async fn a_fetch_that_failed_is_tried_again_by_the_next_reader() {
-        let (reader, net) = reader(Net { down: true, ..Net::default() });
-        for attempt in 1..=2 {
-            let error = reader.read([1; 32], 10_000, 0..10, Check::Tag).await.unwrap_err();
-            assert_eq!(error.kind(), Kind::Unreachable);
-            assert_eq!(net.fetches.load(Ordering::SeqCst), attempt);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_pack_made_here_is_read_without_the_network() {
-        let (reader, net) = reader(Net::default());
-        let pack: Bytes = expected(0..2500).into();
-        reader.keep_pack([3; 32], pack.clone()).await.unwrap();
-        assert_eq!(reader.read([3; 32], 2500, 0..2500, Check::Hash).await.unwrap(), pack);
-        assert_eq!(net.fetches.load(Ordering::SeqCst), 0);
-    }
-}
+#[path = "tests/reader.rs"]
+mod tests;

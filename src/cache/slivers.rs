@@ -1,9 +1,11 @@
 //! The two tiers of slivers: memory above disk.
 
 use super::disk::DiskTier;
+use super::hot::HotMap;
+use super::sizes::Sizes;
 use bytes::Bytes;
-use lru::LruCache;
 use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,7 +38,7 @@ pub struct CacheConfig {
     pub disk_bytes: u64,
     /// Most bytes in memory.
     pub memory_bytes: u64,
-    /// Bytes of the cache's filesystem that are left free for others.
+    /// Bytes of the cache's filesystem that are left free for others, but at most a tenth of it.
     pub disk_min_free: u64,
 }
 
@@ -47,7 +49,7 @@ impl Default for CacheConfig {
 }
 
 /// What the cache did since it was opened, and what it holds now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CacheStats {
     /// Lookups answered from memory.
     pub memory_hits: u64,
@@ -55,6 +57,10 @@ pub struct CacheStats {
     pub disk_hits: u64,
     /// Lookups that found nothing.
     pub misses: u64,
+    /// Bytes of answers from memory.
+    pub memory_read_bytes: u64,
+    /// Bytes of answers from disk.
+    pub disk_read_bytes: u64,
     /// Slivers dropped to make room, both tiers.
     pub evictions: u64,
     /// Files whose checksum or header was wrong; dropped and fetched again.
@@ -65,6 +71,8 @@ pub struct CacheStats {
     pub memory_bytes: u64,
     /// Bytes on disk now.
     pub disk_bytes: u64,
+    /// Bytes on disk that are pinned.
+    pub pinned_bytes: u64,
 }
 
 #[derive(Default)]
@@ -72,26 +80,28 @@ pub(super) struct Counters {
     pub(super) memory_hits: AtomicU64,
     pub(super) disk_hits: AtomicU64,
     pub(super) misses: AtomicU64,
+    pub(super) memory_read: AtomicU64,
+    pub(super) disk_read: AtomicU64,
     pub(super) evictions: AtomicU64,
     pub(super) corrupt: AtomicU64,
     pub(super) disk_errors: AtomicU64,
 }
 
 pub(super) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
+    add(counter, 1);
 }
 
-struct Memory {
-    slivers: LruCache<SliverKey, Sliver>,
-    bytes: u64,
+pub(super) fn add(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
 }
 
 /// Slivers in memory above slivers on disk. Cheap to share; every method may be called from any thread, those that
 /// touch the disk say so.
 pub struct SliverCache {
-    memory: Mutex<Memory>,
+    memory: Mutex<HotMap<Sliver>>,
     memory_limit: u64,
     disk: Option<DiskTier>,
+    sizes: Option<Sizes>,
     counters: Arc<Counters>,
 }
 
@@ -107,18 +117,20 @@ impl SliverCache {
                 .ok()
         });
         Self {
-            memory: Mutex::new(Memory { slivers: LruCache::unbounded(), bytes: 0 }),
+            memory: Mutex::new(HotMap::new(config.memory_bytes)),
             memory_limit: config.memory_bytes,
+            sizes: config.dir.as_deref().filter(|_| disk.is_some()).map(Sizes::open),
             disk,
             counters,
         }
     }
 
-    /// The sliver, if memory holds it. Never touches the disk.
-    pub fn in_memory(&self, key: SliverKey) -> Option<Sliver> {
-        let found = self.memory.lock().slivers.get(&key).cloned();
+    /// The sliver, if memory holds it; `range` is the part that will be used. Never touches the disk.
+    pub fn in_memory(&self, key: SliverKey, range: &Range<usize>) -> Option<Sliver> {
+        let found = self.memory.lock().read(&key, range, |sliver| sliver.bytes.len()).cloned();
         if found.is_some() {
             count(&self.counters.memory_hits);
+            add(&self.counters.memory_read, range.len() as u64);
         }
         found
     }
@@ -127,13 +139,47 @@ impl SliverCache {
     /// Blocking: call it from a thread that may wait for the disk.
     pub fn on_disk(&self, key: SliverKey, range: Range<usize>) -> Option<Sliver> {
         let found = self.disk.as_ref().and_then(|disk| disk.read(key, range));
-        count(if found.is_some() { &self.counters.disk_hits } else { &self.counters.misses });
+        if found.is_some() {
+            count(&self.counters.disk_hits);
+        }
         found
     }
 
-    /// Whether either tier seems to hold the sliver; cheap, for deciding whether to fetch ahead.
+    /// The sliver, if memory holds it, without counting that as a use.
+    pub(super) fn whole(&self, key: SliverKey) -> Option<Sliver> {
+        self.memory.lock().read(&key, &(0..0), |sliver| sliver.bytes.len()).cloned()
+    }
+
+    /// The length of a blob, if it was remembered.
+    pub(super) fn size_of(&self, blob: [u8; 32]) -> Option<u64> {
+        self.sizes.as_ref()?.get(blob)
+    }
+
+    /// Remembers the length of a blob. Blocking.
+    pub(super) fn keep_size(&self, blob: [u8; 32], size: u64) {
+        if let Some(sizes) = &self.sizes {
+            sizes.put(blob, size);
+        }
+    }
+
+    /// A reader found it nowhere here.
+    pub(super) fn missed(&self) {
+        count(&self.counters.misses);
+    }
+
+    /// Whether either tier holds the sliver.
     pub fn holds(&self, key: SliverKey) -> bool {
-        self.memory.lock().slivers.contains(&key) || self.disk.as_ref().is_some_and(|disk| disk.holds(key))
+        self.memory.lock().contains(&key) || self.is_kept(key)
+    }
+
+    /// Whether either tier may hold the sliver: what an earlier life left on disk is known some time after the start.
+    pub fn may_hold(&self, key: SliverKey) -> bool {
+        self.memory.lock().contains(&key) || self.disk.as_ref().is_some_and(|disk| disk.may_hold(key))
+    }
+
+    /// Whether the disk holds the sliver.
+    pub fn is_kept(&self, key: SliverKey) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.holds(key))
     }
 
     /// Whether a disk tier exists.
@@ -141,20 +187,27 @@ impl SliverCache {
         self.disk.is_some()
     }
 
-    /// Puts a whole sliver into memory; older ones make room.
+    /// Bytes that the disk tier may hold at most; 0 when there is none, or another process keeps it.
+    pub fn disk_limit(&self) -> u64 {
+        self.disk.as_ref().map_or(0, DiskTier::limit)
+    }
+
+    /// Pins exactly these slivers on disk: those that are there, and those that come, stay until they are pinned no more.
+    pub fn pin(&self, keys: HashSet<SliverKey>) {
+        if let Some(disk) = &self.disk {
+            disk.pin(keys);
+        }
+    }
+
+    /// Puts a whole sliver into memory; what is worth less makes room.
     pub fn keep_in_memory(&self, key: SliverKey, sliver: Sliver) {
         let size = sliver.bytes.len() as u64;
         if size > self.memory_limit {
             return;
         }
         let mut memory = self.memory.lock();
-        if let Some(old) = memory.slivers.put(key, sliver) {
-            memory.bytes -= old.bytes.len() as u64;
-        }
-        memory.bytes += size;
-        while memory.bytes > self.memory_limit {
-            let Some((_, old)) = memory.slivers.pop_lru() else { break };
-            memory.bytes -= old.bytes.len() as u64;
+        memory.insert(key, sliver, size);
+        while memory.bytes() > self.memory_limit && memory.evict().is_some() {
             count(&self.counters.evictions);
         }
     }
@@ -168,12 +221,7 @@ impl SliverCache {
 
     /// Forgets a sliver in both tiers: a reader found it wrong, or its blob is gone. Blocking.
     pub fn forget(&self, key: SliverKey) {
-        {
-            let mut memory = self.memory.lock();
-            if let Some(old) = memory.slivers.pop(&key) {
-                memory.bytes -= old.bytes.len() as u64;
-            }
-        }
+        self.memory.lock().remove(&key);
         if let Some(disk) = &self.disk {
             disk.remove(key);
         }
@@ -181,11 +229,7 @@ impl SliverCache {
 
     /// Forgets everything in both tiers. Blocking.
     pub fn clear(&self) {
-        {
-            let mut memory = self.memory.lock();
-            memory.slivers.clear();
-            memory.bytes = 0;
-        }
+        self.memory.lock().clear();
         if let Some(disk) = &self.disk {
             disk.clear();
         }
@@ -198,118 +242,18 @@ impl SliverCache {
             memory_hits: read(&self.counters.memory_hits),
             disk_hits: read(&self.counters.disk_hits),
             misses: read(&self.counters.misses),
+            memory_read_bytes: read(&self.counters.memory_read),
+            disk_read_bytes: read(&self.counters.disk_read),
             evictions: read(&self.counters.evictions),
             corrupt: read(&self.counters.corrupt),
             disk_errors: read(&self.counters.disk_errors),
-            memory_bytes: self.memory.lock().bytes,
+            memory_bytes: self.memory.lock().bytes(),
             disk_bytes: self.disk.as_ref().map_or(0, DiskTier::bytes),
+            pinned_bytes: self.disk.as_ref().map_or(0, DiskTier::pinned_bytes),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(n: u16) -> SliverKey {
-        SliverKey { blob: [7; 32], row: n }
-    }
-
-    fn sliver(n: u8, len: usize) -> Sliver {
-        Sliver {
-            bytes: (0..len).map(|i| n.wrapping_add(i as u8)).collect::<Vec<_>>().into(),
-            verified: n.is_multiple_of(2),
-        }
-    }
-
-    fn config(dir: &std::path::Path) -> CacheConfig {
-        CacheConfig { dir: Some(dir.to_owned()), disk_bytes: 1 << 20, memory_bytes: 300_000, disk_min_free: 0 }
-    }
-
-    #[test]
-    fn memory_is_bounded_and_drops_the_least_recently_used() {
-        let cache = SliverCache::open(&CacheConfig { dir: None, memory_bytes: 3000, ..CacheConfig::default() });
-        for n in 0..3 {
-            cache.keep_in_memory(key(n), sliver(n as u8, 1000));
-        }
-        assert!(cache.in_memory(key(0)).is_some());
-        cache.keep_in_memory(key(3), sliver(3, 1000));
-        assert!(cache.in_memory(key(0)).is_some(), "used last but one");
-        assert!(cache.in_memory(key(1)).is_none(), "least recently used");
-        cache.keep_in_memory(key(9), sliver(9, 3001));
-        assert!(cache.in_memory(key(9)).is_none(), "larger than the tier");
-        assert_eq!(cache.stats().memory_bytes, 3000);
-    }
-
-    #[test]
-    fn disk_survives_reopening_and_serves_ranges() {
-        let dir = tempfile::tempdir().unwrap();
-        let whole = sliver(4, 200_001);
-        SliverCache::open(&config(dir.path())).keep_on_disk(key(1), &whole);
-        let cache = SliverCache::open(&config(dir.path()));
-        for range in [0..200_001, 0..1, 65_535..65_537, 131_072..200_001, 200_000..200_001, 70_000..70_000] {
-            let got = cache.on_disk(key(1), range.clone()).unwrap();
-            assert_eq!(got.bytes, whole.bytes.slice(range));
-            assert!(got.verified);
-        }
-        assert!(cache.on_disk(key(1), 0..200_002).is_none(), "past the end");
-        assert!(cache.on_disk(key(2), 0..1).is_none());
-        assert!(
-            cache.stats().disk_bytes > 200_001 || cache.stats().disk_bytes == 0,
-            "index is built in the background"
-        );
-    }
-
-    #[test]
-    fn a_flipped_bit_anywhere_is_detected_and_the_file_dropped() {
-        let dir = tempfile::tempdir().unwrap();
-        let whole = sliver(6, 70_000);
-        let file_len = {
-            let cache = SliverCache::open(&config(dir.path()));
-            cache.keep_on_disk(key(1), &whole);
-            let file = only_file(dir.path());
-            std::fs::metadata(file).unwrap().len()
-        };
-        for position in (0..file_len).step_by(997).chain([0, 9, file_len - 1]) {
-            let cache = SliverCache::open(&config(dir.path()));
-            cache.keep_on_disk(key(1), &whole);
-            let file = only_file(dir.path());
-            let mut bytes = std::fs::read(&file).unwrap();
-            bytes[position as usize] ^= 0x10;
-            std::fs::write(&file, bytes).unwrap();
-            assert!(cache.on_disk(key(1), 0..70_000).is_none(), "flip at {position} went unnoticed");
-            assert!(!file.exists(), "the wrong file is dropped");
-            assert_eq!(cache.stats().corrupt, 1);
-        }
-    }
-
-    #[test]
-    fn disk_is_bounded() {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = SliverCache::open(&config(dir.path()));
-        for n in 0..40 {
-            cache.keep_on_disk(key(n), &sliver(1, 100_000));
-        }
-        let on_disk: u64 = files(dir.path()).iter().map(|file| std::fs::metadata(file).unwrap().len()).sum();
-        assert!(on_disk <= 1 << 20, "{on_disk}");
-        assert!(cache.on_disk(key(39), 0..10).is_some());
-        assert!(cache.on_disk(key(0), 0..10).is_none());
-        cache.clear();
-        assert!(files(dir.path()).is_empty());
-    }
-
-    fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-        }
-        found
-    }
-
-    fn only_file(dir: &std::path::Path) -> std::path::PathBuf {
-        let found = files(dir);
-        assert_eq!(found.len(), 1);
-        found[0].clone()
-    }
-}
+#[path = "tests/slivers.rs"]
+mod tests;

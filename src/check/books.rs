@@ -89,6 +89,12 @@ impl Books {
         self.packs.contains_key(&pack)
     }
 
+    /// The highest number of a pack that anything names.
+    pub(super) fn highest(&self) -> PackNo {
+        let unknown = self.unknown.keys().map(|(_, pack)| *pack);
+        self.packs.keys().chain(self.units.keys()).copied().chain(unknown).max().unwrap_or(PackNo(0))
+    }
+
     /// Packs that files refer to and the table does not know.
     pub(super) fn unknown_packs(&self) -> BTreeSet<PackNo> {
         self.unknown.keys().map(|(_, pack)| *pack).collect()

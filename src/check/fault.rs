@@ -9,6 +9,16 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "fault", rename_all = "kebab-case")]
 pub enum Fault {
+    /// The root of the tree, or an entry of the log above it, cannot be read: the drive does not open. What is compared was
+    /// gathered from the packs.
+    LostRoot {
+        /// The newest commit that is known whole, but for the gaps.
+        known_to: u64,
+        /// Ranges of keys that nothing tells of.
+        gaps: u64,
+        /// Why.
+        why: String,
+    },
     /// A unit of the tree cannot be read.
     LostNode {
         /// Where it lies.
@@ -284,6 +294,7 @@ impl Fault {
         use Fault::*;
         match self {
             LostNode { table, .. } => !table,
+            LostRoot { .. } => true,
             DanglingNames { .. } | UnknownPack { .. } | PackNotHeld { .. } | LostContent { .. } | LostBlob { .. } => {
                 true
             }
@@ -306,6 +317,10 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use Fault::*;
         match self {
+            LostRoot { known_to, gaps, why } => {
+                let from = "the tree was gathered from the packs, whole up to";
+                write!(f, "the root cannot be read ({why}); {from} sequence {known_to} but for {gaps} gap(s)")
+            }
             LostNode { pack, offset, level, table, run, why } => {
                 let what = if *run { "a delta run" } else { "the tree" };
                 let held = if *table { "the pack table" } else { "files" };

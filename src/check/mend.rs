@@ -79,6 +79,10 @@ async fn step(subject: Subject<'_>, writer: Writer<'_>, examined: &mut Examined)
         return restore_packs(subject, packs);
     }
     if subject.tree.has_lost_units() {
+        let packs = salvage::adopted(subject, examined).await?;
+        if !packs.is_empty() {
+            return restore_packs(subject, packs);
+        }
         let content = salvage::content(subject, examined).await?;
         let groups = content.len();
         writer.commit(content).await?;

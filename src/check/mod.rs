@@ -27,7 +27,7 @@ pub use storage::{Availability, Certain, Held, Storage, WalrusStorage};
 
 use crate::crypto::KeyRing;
 use crate::error::FsResult;
-use crate::ids::{DriveUid, Ino};
+use crate::ids::{DriveUid, Ino, Sequence};
 use crate::pack::PackSource;
 use crate::tree::Tree;
 use crate::tree::record::{Key, Space};
@@ -103,11 +103,14 @@ pub(crate) async fn examine(subject: Subject<'_>, depth: Depth, progress: Progre
         lost.push(salvage::LostRange {
             from: unit.from,
             to: unit.to,
-            run: unit.addr.run,
-            pack: unit.addr.pack,
-            offset: unit.addr.offset,
-            stored: unit.addr.stored,
+            since: Sequence(0),
+            unit: Some((unit.addr.pack, unit.addr.offset, unit.addr.stored)),
         });
+    }
+    if let Some(remains) = &audit.gathered {
+        let (why, gaps) = (remains.why.clone(), remains.gaps.len() as u64);
+        report.findings.push(Finding::new(Fault::LostRoot { known_to: remains.known_to.0, gaps, why }));
+        lost.extend(salvage::LostRange::of(remains));
     }
     let mut books = Books::new(audit.stored);
     each(subject, &Key::first_of(Space::Table), Some(&Key::first_of(Space::Files)), |key, record| {
@@ -125,6 +128,10 @@ pub(crate) async fn examine(subject: Subject<'_>, depth: Depth, progress: Progre
         }
     })
     .await?;
+    if subject.tree.has_lost_units() {
+        // The record that says which numbers were given out may be among what is lost.
+        subject.tree.reserve_pack(books.highest());
+    }
     names.judge(&mut report);
     books.judge(&mut report);
     progress("looking at the pool", 0, None);

@@ -1,13 +1,13 @@
 //! What is left of lost parts of the tree, from the indexes of packs: entries of the pack table, and content by inode.
 
 use super::deep::{Piece, pieces};
-use super::scan::each;
+use super::scan::{each, get};
 use super::{Examined, Held, Subject};
 use crate::error::{FsResult, Kind};
 use crate::ids::{CHUNK, Ino, KeyEpoch, PackNo, Sequence};
 use crate::pack::{IndexEntry, PackRef, UnitKind, read_header, read_index};
-use crate::tree::coalesce;
 use crate::tree::record::{Batch, ChunkAddr, Extent, GROUP, Key, PackEntry, Place, Record, Space};
+use crate::tree::{Remains, coalesce};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Keys whose records are lost.
@@ -17,17 +17,26 @@ pub(crate) struct LostRange {
     pub(crate) from: Key,
     /// The first after them; `None`: to the end.
     pub(crate) to: Option<Key>,
-    /// Whether it was in a delta run: then the trees below may still show older records.
-    pub(crate) run: bool,
-    /// The pack that the unit lay in.
-    pub(crate) pack: PackNo,
-    /// Where it lay.
-    pub(crate) offset: u64,
-    /// Its sealed length.
-    pub(crate) stored: u32,
+    /// Only what was written by commits after this one is lost.
+    pub(crate) since: Sequence,
+    /// The unit, where it is known: its pack, its offset and its sealed length.
+    pub(crate) unit: Option<(PackNo, u64, u32)>,
 }
 
 impl LostRange {
+    /// What a tree lacks that was gathered from packs: all that no node answers for, and whatever came after the last commit
+    /// whose nodes are there.
+    pub(super) fn of(remains: &Remains) -> Vec<Self> {
+        let gap = |(from, to): &(Key, Option<Key>)| Self {
+            from: from.clone(),
+            to: to.clone(),
+            since: Sequence(0),
+            unit: None,
+        };
+        let later = Self { from: Key::first_of(Space::Files), to: None, since: remains.known_to, unit: None };
+        remains.gaps.iter().map(gap).chain([later]).collect()
+    }
+
     fn holds(&self, key: &Key) -> bool {
         *key >= self.from && self.to.as_ref().is_none_or(|to| key < to)
     }
@@ -47,6 +56,7 @@ struct Claims {
 /// A blob that may be such a pack.
 struct Candidate {
     pack: PackRef,
+    has_content: bool,
     units: BTreeMap<Claim, (Ino, u64)>,
 }
 
@@ -111,8 +121,10 @@ fn fitting(claims: &Claims, candidates: &[Candidate]) -> Option<PackRef> {
 /// What is said of packs that the table does not know.
 async fn claims(subject: Subject<'_>, examined: &Examined) -> FsResult<BTreeMap<PackNo, Claims>> {
     let mut claims: BTreeMap<PackNo, Claims> = BTreeMap::new();
-    for range in examined.lost.iter().filter(|range| !examined.books.knows(range.pack)) {
-        claims.entry(range.pack).or_default().units.entry((range.offset, range.stored)).or_default();
+    for (pack, offset, stored) in examined.lost.iter().filter_map(|range| range.unit) {
+        if !examined.books.knows(pack) {
+            claims.entry(pack).or_default().units.entry((offset, stored)).or_default();
+        }
     }
     let unknown = examined.books.unknown_packs();
     if unknown.is_empty() {
@@ -140,24 +152,41 @@ async fn identify(subject: Subject<'_>, held: &Held) -> FsResult<Candidate> {
     let index = read_index(subject.source, &pack, subject.keys).await?;
     let unit =
         |entry: &IndexEntry| ((entry.addr.offset, entry.addr.stored), (entry.origin.ino, entry.origin.file_offset));
-    Ok(Candidate { pack, units: index.iter().map(unit).collect() })
+    let has_content = index.iter().any(|entry| entry.kind == UnitKind::Chunk);
+    Ok(Candidate { pack, has_content, units: index.iter().map(unit).collect() })
+}
+
+/// Packs with content that nothing names any more, because what named them is lost: numbers and entries for them. They count
+/// as written last.
+pub(super) async fn adopted(subject: Subject<'_>, examined: &Examined) -> FsResult<BTreeMap<PackNo, PackEntry>> {
+    let mut adopted = BTreeMap::new();
+    // A lost unit of the files alone does not make the table forget packs.
+    if examined.lost.iter().all(|range| range.unit.is_some() && range.from.space == Space::Files) {
+        return Ok(adopted);
+    }
+    for held in &examined.unknown {
+        match identify(subject, held).await {
+            Ok(found) if found.has_content => {
+                let PackRef { blob_id, salt, key_epoch, .. } = found.pack;
+                let birth = subject.tree.sequence();
+                let entry = PackEntry { blob_id, size: held.size, salt, key_epoch, birth, ..PackEntry::lost() };
+                adopted.insert(subject.tree.allocate_pack()?, entry);
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == Kind::Unreachable => return Err(error),
+            Err(error) => tracing::warn!(blob = %hex::encode(held.blob_id), %error, "a blob of the pool is no pack"),
+        }
+    }
+    Ok(adopted)
 }
 
 /// Chunks that packs hold for lost records of extents, newest first choice: records to put in their place. What was
 /// truncated or removed before the loss can come back this way; nothing tells it apart.
 pub(super) async fn content(subject: Subject<'_>, examined: &Examined) -> FsResult<Batch> {
-    let lost = &examined.lost;
-    let is_lost = |key: &Key| lost.iter().any(|range| range.holds(key));
-    let mut best: BTreeMap<(Ino, u64), ChunkAddr> = BTreeMap::new();
-    // In a lost run newer records hid what the trees show.
-    for range in lost.iter().filter(|range| range.run) {
-        each(subject, &range.from, range.to.as_ref(), |key, record| {
-            for piece in pieces(key, record) {
-                best.insert((piece.ino, piece.index), piece.at);
-            }
-        })
-        .await?;
-    }
+    let is_lost = |key: &Key, birth: Sequence| {
+        examined.lost.iter().any(|range| (birth > range.since || range.since == Sequence(0)) && range.holds(key))
+    };
+    let mut groups: BTreeMap<Key, BTreeMap<u8, ChunkAddr>> = BTreeMap::new();
     for (number, entry) in examined.books.named_blobs() {
         let index = match read_index(subject.source, &entry.as_ref(), subject.keys).await {
             Ok(index) => index,
@@ -169,24 +198,45 @@ pub(super) async fn content(subject: Subject<'_>, examined: &Examined) -> FsResu
         };
         for IndexEntry { addr, origin, .. } in index.iter().filter(|entry| entry.kind == UnitKind::Chunk) {
             let chunk = origin.file_offset / CHUNK as u64;
-            if !is_lost(&Key::extents(origin.ino, chunk / GROUP)) {
+            let key = Key::extents(origin.ino, chunk / GROUP);
+            if !is_lost(&key, entry.birth) {
                 continue;
             }
             let (offset, stored, plain) = (addr.offset, addr.stored, addr.plain);
             let found = ChunkAddr { pack: number, offset, stored, plain, birth: entry.birth };
-            let age = |at: &ChunkAddr| (at.birth, at.pack, at.offset);
-            let known = best.entry((origin.ino, chunk)).or_insert(found);
-            if age(known) < age(&found) {
-                *known = found;
-            }
+            newest(groups.entry(key).or_default(), chunk % GROUP, found);
         }
     }
-    let mut groups: BTreeMap<Key, Vec<Extent>> = BTreeMap::new();
-    for ((ino, chunk), at) in best {
-        let ChunkAddr { pack, offset, stored, plain, birth } = at;
-        let place = Place::Pack { pack, offset, lens: vec![stored], last: plain, birth };
-        let first = u8::try_from(chunk % GROUP).unwrap_or_default();
-        groups.entry(Key::extents(ino, chunk / GROUP)).or_default().push(Extent { first, count: 1, place });
+    let mut records = Batch::new();
+    for (key, mut chunks) in groups {
+        if let Some(record) = get(subject, &key).await? {
+            if is_in_spool(&record) {
+                // The journal is newer than every pack.
+                continue;
+            }
+            for piece in pieces(&key, &record) {
+                newest(&mut chunks, piece.index % GROUP, piece.at);
+            }
+        }
+        let extents = chunks.into_iter().map(|(first, ChunkAddr { pack, offset, stored, plain, birth })| {
+            let place = Place::Pack { pack, offset, lens: vec![stored], last: plain, birth };
+            Extent { first, count: 1, place }
+        });
+        records.push((key, Some(Record::Extents(coalesce(extents.collect())))));
     }
-    Ok(groups.into_iter().map(|(key, extents)| (key, Some(Record::Extents(coalesce(extents))))).collect())
+    Ok(records)
+}
+
+/// Keeps the newer one of two chunks of one place.
+fn newest(chunks: &mut BTreeMap<u8, ChunkAddr>, nth: u64, found: ChunkAddr) {
+    let age = |at: &ChunkAddr| (at.birth, at.pack, at.offset);
+    let known = chunks.entry(u8::try_from(nth).unwrap_or_default()).or_insert(found);
+    if age(known) < age(&found) {
+        *known = found;
+    }
+}
+
+fn is_in_spool(record: &Record) -> bool {
+    let Record::Extents(extents) = record else { return false };
+    extents.iter().any(|extent| matches!(extent.place, Place::Spool { .. }))
 }

@@ -46,6 +46,12 @@ pub enum Command {
     Sync(SyncArgs),
     /// Show what mounted drives hold and what is still on its way
     Status(StatusArgs),
+    /// Bring a file or a folder of a mounted drive into the cache
+    Prefetch(PrefetchArgs),
+    /// Keep a file or a folder of a mounted drive on this machine, and fresh
+    Pin(PinArgs),
+    /// Let go of what was pinned
+    Unpin(UnpinArgs),
     /// Make wallet and drive, with every price shown before it is paid
     Setup(SetupArgs),
     /// Look at everything that a mount needs, and say how to mend it
@@ -265,6 +271,54 @@ pub struct DoctorArgs {
     /// One JSON array
     #[arg(long)]
     pub json: bool,
+}
+
+/// `walrusfs prefetch`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Everything below PATH is fetched and checked as if a program read it, and is then read without the network until other
+content needs its place in the cache (cache_size). To keep it there, pin it.
+
+Examples:
+  walrusfs prefetch ~/walrus/films/one.mkv
+  walrusfs prefetch ~/walrus/photos --json")]
+pub struct PrefetchArgs {
+    /// A file or folder of a mounted drive
+    pub path: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `walrusfs pin`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What is pinned is never dropped from the cache, also not after a restart, and what is added below it comes by itself.
+It is refused when the cache (cache_size) has no room for it.
+
+Examples:
+  walrusfs pin ~/walrus/music           fetch it and keep it
+  walrusfs pin --list                   what is pinned, and how much of it is here")]
+pub struct PinArgs {
+    /// A file or folder of a mounted drive; with --list any path of it
+    #[arg(required_unless_present = "list")]
+    pub path: Option<PathBuf>,
+    /// Show what is pinned, in all mounts of this user or in that of PATH
+    #[arg(long)]
+    pub list: bool,
+    /// One JSON object, or an array of them with --list
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `walrusfs unpin`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  walrusfs unpin ~/walrus/music")]
+pub struct UnpinArgs {
+    /// The file or folder
+    pub path: PathBuf,
 }
 
 /// `walrusfs fsck`

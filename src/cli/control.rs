@@ -7,6 +7,8 @@
 
 use super::exit::{Code, Failure};
 use super::home::Home;
+use crate::cache::ReaderStats;
+use crate::sync::Held;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -49,6 +51,27 @@ pub enum Request {
         /// Seconds to wait for the network after unmounting; zero leaves as soon as the journal is durable.
         timeout: u64,
     },
+    /// To bring a file or everything below a folder into the cache.
+    Prefetch {
+        /// Inode number.
+        ino: u64,
+        /// Its path below the mount point, for messages.
+        path: String,
+    },
+    /// The same, and to keep it there and fresh.
+    Pin {
+        /// Inode number.
+        ino: u64,
+        /// Its path below the mount point, for messages.
+        path: String,
+    },
+    /// To keep it no longer.
+    Unpin {
+        /// Inode number.
+        ino: u64,
+    },
+    /// What is pinned, and how much of it is here.
+    Pins,
     /// To make the journal durable and end, if it has no mount any more: another process wants the drive.
     Leave,
 }
@@ -62,11 +85,21 @@ pub enum Answer {
         /// Bytes not certified yet.
         pending_bytes: u64,
     },
+    /// It fetches; so much is here.
+    Fetched {
+        /// Bytes that are here.
+        done_bytes: u64,
+        /// Bytes in all; 0 while that is being found out.
+        total_bytes: u64,
+    },
     /// It is done.
     Done {
         /// The status, when that was asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<Box<Status>>,
+        /// What was fetched or is pinned, when that was asked for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        held: Vec<Held>,
     },
     /// It did not work.
     Failed {
@@ -110,6 +143,9 @@ pub struct Status {
     pub expires_at: Option<String>,
     /// Bytes in the sliver cache.
     pub cache_bytes: u64,
+    /// What reads found in memory, on disk and on the network, and what the cache did.
+    #[serde(default)]
+    pub reads: ReaderStats,
     /// Why the last attempt to certify failed, while it has not succeeded since.
     pub problem: Option<String>,
     /// Time of the commit being served, milliseconds since the Unix epoch.
@@ -214,11 +250,38 @@ impl Client {
     /// # Errors
     /// What the daemon said, or that it stopped saying anything.
     pub fn ask(
-        mut self,
+        self,
         request: Request,
         patience: Duration,
         mut progress: impl FnMut(u64),
     ) -> Result<Option<Box<Status>>, Failure> {
+        let last = self.last(request, patience, |answer| {
+            if let Answer::Progress { pending_bytes } = answer {
+                progress(*pending_bytes);
+            }
+        })?;
+        Ok(last.0)
+    }
+
+    /// Sends `request` and returns what the last answer says is held here; `progress` sees the answers on the way.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn converse(
+        self,
+        request: Request,
+        patience: Duration,
+        progress: impl FnMut(&Answer),
+    ) -> Result<Vec<Held>, Failure> {
+        self.last(request, patience, progress).map(|(_, held)| held)
+    }
+
+    fn last(
+        mut self,
+        request: Request,
+        patience: Duration,
+        mut progress: impl FnMut(&Answer),
+    ) -> Result<(Option<Box<Status>>, Vec<Held>), Failure> {
         let silent = |error: io::Error| {
             let why = match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it did not answer in time".to_owned(),
@@ -242,9 +305,9 @@ impl Client {
                 ));
             }
             match serde_json::from_slice(&line).map_err(|error| silent(io::Error::other(error)))? {
-                Answer::Progress { pending_bytes } => progress(pending_bytes),
-                Answer::Done { status } => return Ok(status),
+                Answer::Done { status, held } => return Ok((status, held)),
                 Answer::Failed { code, message } => return Err(Failure::new(Code::from_number(code), message)),
+                answer => progress(&answer),
             }
         }
     }

@@ -4,7 +4,7 @@ use super::args::FsckArgs;
 use super::drive;
 use super::exit::{Code, Failure};
 use super::home::Home;
-use super::mount::assemble;
+use super::mount::unmounted::{self, Access};
 use super::output::{self, Progress};
 use super::wallet::block_on;
 use crate::check::mend::{Mended, Writer, mend};
@@ -22,11 +22,12 @@ pub fn run(args: &FsckArgs) -> Result<(), Failure> {
     let home = Home::open()?;
     block_on(async {
         let (account, client) = drive::open(&home, &args.drive, &args.network).await?;
-        let service = assemble::unmounted(&home, &account, client, !args.repair).await?;
+        let access = Access { read_only: !args.repair, damaged: true };
+        let service = unmounted::unmounted(&home, &account, client, access).await?;
         let parts = &service.parts;
         let checking = |error| Failure::from_fs(format!("{} cannot be checked", args.drive), error);
-        if args.repair {
-            // What the journal holds is part of the drive.
+        if args.repair && !parts.tree.has_lost_units() {
+            // What the journal holds is part of the drive; a damaged one takes it with the first commit that mends.
             service.engine.sync().await.map_err(checking)?;
         }
         let storage = WalrusStorage::new(Arc::clone(&service.client), Arc::clone(&service.drive));

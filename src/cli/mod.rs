@@ -27,6 +27,7 @@ pub mod logging;
 pub mod mount;
 pub mod options;
 pub mod output;
+pub mod pin;
 pub mod recover;
 pub mod session;
 pub mod setup;
@@ -78,6 +79,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Umount(args) => umount::run(&args),
         Command::Sync(args) => umount::sync(&args),
         Command::Status(args) => status::run(&args),
+        Command::Prefetch(args) => pin::prefetch(&args),
+        Command::Pin(args) => pin::pin(&args),
+        Command::Unpin(args) => pin::unpin(&args),
         Command::Devnet(args) => devnet::run(args, &home::Home::open()?),
         Command::Setup(args) => setup::run(&args),
         Command::Doctor(args) => doctor::run(&args),

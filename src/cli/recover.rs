@@ -4,7 +4,7 @@ use super::args::RecoverArgs;
 use super::drive;
 use super::exit::{Code, Failure};
 use super::home::Home;
-use super::mount::assemble;
+use super::mount::unmounted::{self, Access};
 use super::output;
 use super::wallet::block_on;
 use crate::sync::{Kept, Side, keep_both};
@@ -18,12 +18,12 @@ pub fn run(args: &RecoverArgs) -> Result<(), Failure> {
     let home = Home::open()?;
     block_on(async {
         let (account, client) = drive::open(&home, &args.drive, &args.network).await?;
-        let aside = assemble::set_aside(&home, &client).await?;
+        let aside = unmounted::set_aside(&home, &client).await?;
         if aside.is_empty() {
             output::note(format!("there is nothing to recover: this machine has no changes that {} lacks", args.drive));
             return if args.json { output::json(&Vec::<Kept>::new()) } else { Ok(()) };
         }
-        let service = assemble::unmounted(&home, &account, client, false).await?;
+        let service = unmounted::unmounted(&home, &account, client, Access::default()).await?;
         let parts = &service.parts;
         let loader = service.engine.loader().clone();
         let theirs = Side { vfs: Arc::clone(&parts.vfs), tree: Arc::clone(&parts.tree), loader };
@@ -31,7 +31,7 @@ pub fn run(args: &RecoverArgs) -> Result<(), Failure> {
         let mut all = Vec::new();
         let mut left = Vec::new();
         for dir in aside {
-            let (ours, batches, lost) = assemble::own_side(&service, &dir).await?;
+            let (ours, batches, lost) = unmounted::own_side(&service, &dir).await?;
             lost.iter().for_each(output::note);
             // The same journal makes the same names, however often this is tried.
             let mark = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

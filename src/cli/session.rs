@@ -12,10 +12,13 @@ use crate::seam::{OsRandom, SystemClock, stage};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use walrus_client::ClientError;
+use walrus_client::chain::Remembering;
+use walrus_client::chain::grpc::GrpcTransport;
 use walrus_client::client::{ClientConfig, WalrusClient};
 use walrus_client::executor::{Executor, ExecutorConfig};
 use walrus_client::foreign;
 use walrus_client::network::NetworkConfig;
+use walrus_client::node::http::HttpTransport;
 use walrus_client::wallet::Wallet;
 
 /// The network that is meant when none is named.
@@ -32,6 +35,8 @@ pub struct Purse {
     pub executor: Arc<Executor>,
     /// What the user should know about what was made on the way.
     pub made: Vec<String>,
+    /// What the chain said last.
+    pub remembered: Arc<Remembering>,
 }
 
 /// A wallet on a network with drives.
@@ -42,6 +47,8 @@ pub struct Account {
     pub session: drive::Session,
     /// What the user should know about what was made on the way.
     pub made: Vec<String>,
+    /// What the chain said last.
+    pub remembered: Arc<Remembering>,
 }
 
 fn failed(doing: &str) -> impl FnOnce(ClientError) -> Failure {
@@ -141,11 +148,17 @@ pub async fn purse(home: &Home, network: NetworkConfig) -> Result<Purse, Failure
     let (wallet, new) = wallet(home, &network)?;
     let address = wallet.address();
     let config = ClientConfig::default();
-    let client = WalrusClient::connect(network, config).map_err(failed("the network cannot be used"))?;
+    let chain =
+        GrpcTransport::new(&network.rpc_urls, config.chain.clone()).map_err(failed("the network cannot be used"))?;
+    // One folder for each network: a wallet may be known on several.
+    let folder = home.state.join("chain").join(hex::encode(&network.system_object.as_bytes()[..16]));
+    let remembered = Arc::new(Remembering::new(Arc::new(chain), &folder));
+    let nodes = Arc::new(HttpTransport::new(network.node_tls));
+    let client = WalrusClient::with_transports(network, config, remembered.clone(), nodes);
     let executing = ExecutorConfig { answered: || stage("sent"), ..ExecutorConfig::default() };
     let executor = Executor::open(&home.state.join("wallet"), Arc::new(wallet), client.chain().clone(), executing)
         .map_err(failed("the wallet cannot be used"))?;
-    let mut purse = Purse { client: Arc::new(client), executor: Arc::new(executor), made: Vec::new() };
+    let mut purse = Purse { client: Arc::new(client), executor: Arc::new(executor), made: Vec::new(), remembered };
     if new {
         purse.made.push(format!("made the wallet {address}"));
         fund(&purse.client, &purse.executor, 0).await?;
@@ -158,12 +171,12 @@ pub async fn purse(home: &Home, network: NetworkConfig) -> Result<Purse, Failure
 /// # Errors
 /// As [`purse`], and when the network names no Drive package.
 pub async fn open(home: &Home, network: NetworkConfig) -> Result<Account, Failure> {
-    let Purse { client, executor, made } = purse(home, network).await?;
+    let Purse { client, executor, made, remembered } = purse(home, network).await?;
     let keys = drive::keep::KeysFolder::open(&home.keys)
         .map_err(|error| Failure::from_fs("the keys folder cannot be used", error))?;
     let session = drive::Session::new(executor, keys, Arc::new(SystemClock), Arc::new(OsRandom))
         .map_err(|error| Failure::from_fs("the network cannot hold drives", error))?;
-    Ok(Account { client, session, made })
+    Ok(Account { client, session, made, remembered })
 }
 
 impl Account {

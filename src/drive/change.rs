@@ -133,7 +133,13 @@ impl DriveClient {
                     tx.register_pooled_blob(pool, &params)
                 })
             };
-            self.with_pool(wal, "packs could not be registered", lent).await?;
+            if let Err(error) = self.with_pool(wal, "packs could not be registered", lent).await {
+                // The epoch may have moved since the pool was looked at, and the pool have ended with it.
+                if let Ok(walrus) = self.session.chain().refresh().await {
+                    self.live_pool(&walrus).await?;
+                }
+                return Err(error);
+            }
         }
         self.update_pool().await;
         let known = self.pooled(&ids).await?;

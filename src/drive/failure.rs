@@ -23,7 +23,10 @@ mod walrus {
 pub fn chain_error(doing: &str, error: ClientError) -> FsError {
     let (kind, advice) = match &error {
         ClientError::Abort(abort) => of_abort(abort),
-        ClientError::Unfunded { .. } => (Kind::Unfunded, ""),
+        ClientError::Unfunded { .. } => (
+            Kind::Unfunded,
+            " (`walrusfs wallet fund` where there is a faucet, else send SUI or WAL there; 10^9 FROST are 1 WAL)",
+        ),
         ClientError::NotFound { .. } => (Kind::Posix(libc::ENOENT), ""),
         ClientError::Local { source, .. } if source.raw_os_error() == Some(libc::ENOSPC) => (Kind::DiskFull, ""),
         ClientError::Dropped { .. } => (Kind::Unreachable, "; nothing was changed, try again"),

@@ -3,7 +3,7 @@
 use super::session::Limits;
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::Ino;
-use crate::vfs::{Needs, Outcome, Vfs};
+use crate::vfs::{Ahead, Needs, Outcome, Vfs};
 use fuser::{
     Errno, INodeNo, Notifier, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
     ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
@@ -18,6 +18,12 @@ use tokio::time::Instant;
 pub trait Loader: Send + Sync + 'static {
     /// Returns when everything in `needs` was met once; the operation is then called again, and may need more.
     fn load(&self, needs: Needs) -> BoxFuture<'_, FsResult<()>>;
+
+    /// Starts to bring what nobody has asked for yet, or gives it up, and returns at once. For whom it is nothing, nothing is
+    /// brought.
+    fn read_ahead(&self, ahead: Ahead) {
+        let _ = ahead;
+    }
 
     /// Returns when everything done before the call is certified on the network (`durability=network`).
     fn certify(&self) -> BoxFuture<'_, FsResult<()>>;

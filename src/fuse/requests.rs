@@ -7,7 +7,7 @@ use super::convert::{
 use super::virtual_xattr::Virtual;
 use crate::error::{FsError, Kind};
 use crate::ids::Ino;
-use crate::vfs::{Attr, Barrier, Fallocate, Handle, NAME_MAX, Outcome, Seek, SetAttr, StatFs, Vfs, WriteFlags};
+use crate::vfs::{Ahead, Attr, Barrier, Fallocate, Handle, NAME_MAX, Outcome, Seek, SetAttr, StatFs, Vfs, WriteFlags};
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, Errno, FileAttr, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
     InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
@@ -51,15 +51,19 @@ pub(crate) struct Requests {
 }
 
 /// How long the kernel may trust names and attributes.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Trust {
     cached: Duration,
     guarded: bool,
+    /// The files of another writer, which change as a whole from one moment to the next.
+    following: Option<Arc<Vfs>>,
 }
 
 impl Trust {
-    fn of(self, attr: &FileAttr) -> Duration {
-        if self.guarded && attr.ino == INodeNo::ROOT { Duration::ZERO } else { self.cached }
+    /// As of now: to be asked when the answer is there.
+    fn of(&self, attr: &FileAttr) -> Duration {
+        let turning = self.following.as_ref().is_some_and(|vfs| vfs.is_turning());
+        if turning || self.guarded && attr.ino == INodeNo::ROOT { Duration::ZERO } else { self.cached }
     }
 }
 
@@ -97,7 +101,8 @@ impl Requests {
     fn trust(&self) -> Trust {
         let limits = &self.service.limits;
         let cached = if limits.features.remember { limits.cached } else { Duration::ZERO };
-        Trust { cached, guarded: self.guarded }
+        let following = limits.read_only.then(|| Arc::clone(&self.service.vfs));
+        Trust { cached, guarded: self.guarded, following }
     }
 
     fn entry(
@@ -131,6 +136,16 @@ impl Requests {
         if let Outcome::Done(Err(error)) = outcome {
             tracing::error!(operation = about.operation, ino = about.ino.0, %error, "a request failed");
         }
+    }
+
+    /// Starts what `operation` finds worth reading ahead.
+    fn read_ahead(&self, about: About, operation: impl FnOnce(&Vfs) -> Option<Ahead>) {
+        let loader = &self.service.loader;
+        self.quietly(about, |vfs| {
+            if let Some(ahead) = operation(vfs) {
+                loader.read_ahead(ahead);
+            }
+        });
     }
 
     fn sync(
@@ -386,7 +401,7 @@ impl Filesystem for Requests {
         &self,
         _: &Request,
         number: INodeNo,
-        _: FileHandle,
+        handle: FileHandle,
         offset: u64,
         size: u32,
         _: OpenFlags,
@@ -405,6 +420,8 @@ impl Filesystem for Requests {
             }
         }
         BUFFER.set(data);
+        // After the answer, or after it has been asked for: the first byte waits for no window.
+        self.read_ahead(about, |vfs| vfs.ahead(Handle(handle.0), ino(number), offset, size));
     }
 
     fn write(
@@ -457,7 +474,11 @@ impl Filesystem for Requests {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        self.quietly(about("release", number), |vfs| vfs.release(Handle(handle.0)));
+        let stream = Handle(handle.0);
+        self.read_ahead(about("release", number), |vfs| {
+            let unread = vfs.release(stream);
+            unread.then(|| Ahead { stream, stale: true, ..Ahead::default() })
+        });
         reply.ok();
     }
 

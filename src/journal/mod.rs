@@ -61,6 +61,14 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The defaults in proportion to a journal of `bytes` in all.
+    pub fn of(bytes: u64) -> Self {
+        let usual = Self::default();
+        Self { bytes, reserve: usual.reserve.min(bytes / 4), segment: usual.segment.min(bytes / 16).max(1 << 20) }
+    }
+}
+
 /// Whether an append may use the reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {

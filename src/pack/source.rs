@@ -48,6 +48,11 @@ impl RootRef {
 pub trait PackSource: Send + Sync {
     /// Exactly `len` bytes of the pack's blob, starting at `offset`. Not authenticated: the caller unseals them.
     fn read<'a>(&'a self, pack: &'a PackRef, offset: u64, len: u32) -> BoxFuture<'a, FsResult<Bytes>>;
+
+    /// The same packs for reads that may fail, where this source goes on trying until it works.
+    fn impatient(&self) -> Option<&dyn PackSource> {
+        None
+    }
 }
 
 /// Packs in memory, by blob id.

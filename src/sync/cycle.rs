@@ -5,6 +5,7 @@ use super::loader::{blocking, in_background};
 use super::network::{CommitRequest, Committed, StoredBlob};
 use super::packing::{Packed, Packer};
 use super::pending::Pending;
+use super::source::Insisting;
 use crate::drive::CommitTag;
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::{PackNo, Sequence};
@@ -23,8 +24,6 @@ pub(super) struct Cycle<'a> {
     certify: Vec<StoredBlob>,
     /// The same packs as the tree names them.
     packs: Vec<NewPack>,
-    /// Every blob that was (about to be) registered, durable in the journal before it happens.
-    registered: parking_lot::Mutex<Vec<[u8; 32]>>,
 }
 
 /// Certificates in one commit at most (design.md 3); a cut is bounded by the journal, so more is a configuration error.
@@ -32,7 +31,7 @@ const MAX_CERTIFY: usize = 64;
 
 impl<'a> Cycle<'a> {
     pub(super) fn new(shared: &'a Arc<Shared>) -> Self {
-        Self { shared, certify: Vec::new(), packs: Vec::new(), registered: parking_lot::Mutex::default() }
+        Self { shared, certify: Vec::new(), packs: Vec::new() }
     }
 
     /// Makes the cycle. An error means that this mount must not write any more; everything else is tried until it works.
@@ -51,7 +50,8 @@ impl<'a> Cycle<'a> {
         let cut = shared.insist("cutting the journal", || self.cut()).await?;
         stage("cut");
         let frozen = parts.tree.frozen().is_some_and(|frozen| !frozen.is_empty()) || parts.tree.needs_mending();
-        if !frozen && !shared.garbage_due() {
+        let sparse = shared.sparse();
+        if !frozen && !shared.garbage_due() && !shared.compaction_due() {
             parts.vfs.abort_cut();
             shared.certified(cut.changes);
             return Ok(());
@@ -72,11 +72,12 @@ impl<'a> Cycle<'a> {
             packs: self.packs.clone(),
             open: open.as_ref().map(PackWriter::number),
             small_pack: shared.pack_target() / 4,
+            sparse: sparse.clone(),
         };
-        let draft = shared
-            .insist("accounting for the cut", || parts.tree.draft(input.clone(), &parts.reader, &parts.keys))
-            .await?;
-        if !frozen && draft.delete().is_empty() {
+        let source = Insisting::new(shared);
+        let draft =
+            shared.insist("accounting for the cut", || parts.tree.draft(input.clone(), &source, &parts.keys)).await?;
+        if !frozen && draft.delete().is_empty() && sparse.is_empty() {
             // Something still needs the old packs; look again later.
             parts.vfs.abort_cut();
             shared.look_for_garbage_later();
@@ -88,7 +89,17 @@ impl<'a> Cycle<'a> {
                 Some(writer) => writer,
                 None => self.writer()?,
             };
-            let commit = parts.tree.commit_root(draft, &mut writer, &parts.reader, &parts.keys).await?;
+            let commit = parts.tree.commit_root(draft, &mut writer, &source, &parts.keys).await?;
+            shared.compacted(&commit.refused);
+            if !frozen && commit.delete.is_empty() && commit.absorbed.is_empty() {
+                // Nothing could be compacted, and nothing else was to be done.
+                parts.vfs.abort_cut();
+                shared.compacted(&sparse);
+                shared.look_for_garbage_later();
+                shared.look_for_sparse_packs().await;
+                shared.certified(cut.changes);
+                return Ok(());
+            }
             let stored = self.store_last(writer).await?;
             let root = commit.root_ref(&stored);
             (commit, root)
@@ -134,6 +145,7 @@ impl<'a> Cycle<'a> {
         shared.commits.fetch_add(1, Ordering::Relaxed);
         shared.certified(cut.changes);
         shared.look_for_garbage().await;
+        shared.look_for_sparse_packs().await;
         Ok(())
     }
 
@@ -203,7 +215,7 @@ impl<'a> Cycle<'a> {
         let (shared, parts) = (self.shared, &self.shared.parts);
         let encoded = shared.insist("encoding a pack", || parts.network.encode(pack.bytes.clone())).await?;
         let registered = {
-            let mut registered = self.registered.lock();
+            let mut registered = shared.unfinished.lock();
             registered.push(encoded.blob_id().0);
             registered.clone()
         };
@@ -227,10 +239,13 @@ impl<'a> Cycle<'a> {
     /// Writes down, durably, what the commit is about to do: after a crash it tells which part of the journal the commit
     /// holds.
     async fn promise(&self, request: &CommitRequest, cut: Cut, moved: &crate::tree::Moved) -> FsResult<()> {
-        let registered = self.registered.lock().clone();
+        let registered = self.shared.unfinished.lock().clone();
         let ground = self.shared.parts.tree.ground()?;
         let pending = Pending::commit(ground, request.sequence, request.tag, cut.lsn, moved, registered);
-        self.write_pending(pending).await
+        self.write_pending(pending).await?;
+        // From here on the journal's record says what becomes of them: the commit may happen.
+        self.shared.unfinished.lock().clear();
+        Ok(())
     }
 
     async fn settle(&self) -> FsResult<()> {

@@ -1,5 +1,6 @@
 //! The engine: when to make a cycle, who waits for it, what to tell.
 
+use super::compaction::{self, Compaction, Plan};
 use super::cycle::Cycle;
 use super::loader::{Loader, blocking};
 use super::network::{Capacity, Network};
@@ -17,7 +18,7 @@ use serde::Serialize;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -31,11 +32,18 @@ pub struct Config {
     pub interval: Duration,
     /// How long a pack outlives the commit that dropped its last reference.
     pub gc_delay: Duration,
+    /// Commits are made only while somebody waits for one ([`Engine::sync`]).
+    pub on_demand: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { pack_target: 64 << 20, interval: Duration::from_secs(30), gc_delay: Duration::from_secs(24 * 3600) }
+        Self {
+            pack_target: 64 << 20,
+            interval: Duration::from_secs(30),
+            gc_delay: Duration::from_secs(24 * 3600),
+            on_demand: false,
+        }
     }
 }
 
@@ -160,11 +168,16 @@ pub(super) struct Shared {
     state: Mutex<State>,
     progress: watch::Sender<Progress>,
     wanted: AtomicU64,
+    /// Whether anybody has ever waited for a commit.
+    asked: AtomicBool,
     wake: Notify,
     /// When to look at dead packs next, milliseconds since the Unix epoch.
     garbage_at_ms: AtomicU64,
     /// Blobs of an earlier life that were registered and never committed.
     orphans: Mutex<Vec<[u8; 32]>>,
+    /// Blobs of the running cycle, (about to be) registered, as long as no commit may certify them.
+    pub(super) unfinished: Mutex<Vec<[u8; 32]>>,
+    compaction: Mutex<Compaction>,
     pub(super) packs: AtomicU64,
     pub(super) packed_bytes: AtomicU64,
     pub(super) commits: AtomicU64,
@@ -200,9 +213,12 @@ impl Engine {
             state: Mutex::new(State { certified_at_ms, ..State::default() }),
             progress: watch::Sender::new(Progress::default()),
             wanted: AtomicU64::new(0),
+            asked: AtomicBool::new(false),
             wake: Notify::new(),
             garbage_at_ms: AtomicU64::new(u64::MAX),
             orphans: Mutex::new(orphans),
+            unfinished: Mutex::default(),
+            compaction: Mutex::default(),
             packs: AtomicU64::new(0),
             packed_bytes: AtomicU64::new(0),
             commits: AtomicU64::new(0),
@@ -238,6 +254,7 @@ impl Engine {
         let mut progress = shared.progress.subscribe();
         let failures_before = progress.borrow_and_update().failures;
         shared.wanted.fetch_max(wanted, Ordering::SeqCst);
+        shared.asked.store(true, Ordering::SeqCst);
         shared.wake.notify_one();
         loop {
             let now = progress.borrow_and_update().clone();
@@ -303,6 +320,7 @@ impl Engine {
         }
         self.shared.state.lock().stopped = true;
         self.shared.progress.send_modify(|_| {});
+        self.shared.give_up_unfinished().await;
         let (uncommitted, dirty) = (self.shared.parts.tree.is_dirty(), self.shared.parts.vfs.counts().dirty_bytes);
         if !uncommitted && dirty == 0 {
             match tokio::time::timeout(Duration::from_secs(15), self.shared.parts.network.give_lease()).await {
@@ -350,7 +368,7 @@ impl Shared {
         loop {
             let error = match step().await {
                 Ok(value) => {
-                    self.state.lock().problem = None;
+                    self.goes_on();
                     return Ok(value);
                 }
                 Err(error) => error,
@@ -364,11 +382,23 @@ impl Shared {
         }
     }
 
-    fn failed(&self, what: &str, error: &FsError) {
+    /// What failed works again.
+    pub(super) fn goes_on(&self) {
+        self.state.lock().problem = None;
+    }
+
+    /// Tells `status` and those who wait what is in the way.
+    pub(super) fn failed(&self, what: &str, error: &FsError) {
         let transient = matches!(error.kind(), Kind::Unreachable | Kind::Internal);
         let message = format!("{what}: {error}");
         tracing::warn!(transient, "{message}");
         self.state.lock().problem = Some(Problem { message: message.clone(), transient });
+        if error.kind() == Kind::PoolFull
+            && let Some((_, used)) = self.space()
+        {
+            // Whatever the figures say (they do not know when the pool ends): nothing more fits until a commit gets through.
+            self.parts.vfs.set_space(used, used);
+        }
         self.progress.send_modify(|progress| {
             progress.failures += 1;
             progress.stuck = (!transient).then_some((error.kind(), message));
@@ -407,10 +437,32 @@ impl Shared {
     fn due(&self, dirty_since: Option<Instant>) -> bool {
         let counts = self.parts.vfs.counts();
         let certified = self.progress.borrow().certified;
-        let asked = self.wanted.load(Ordering::SeqCst) > certified || self.behind();
+        let asked =
+            self.wanted.load(Ordering::SeqCst) > certified || self.asked.load(Ordering::SeqCst) && self.behind();
+        if self.config.on_demand {
+            return asked;
+        }
         let full = counts.pending_bytes.saturating_add(counts.dirty_bytes) >= self.pack_target();
         let old = dirty_since.is_some_and(|since| since.elapsed() >= self.config.interval);
-        asked || (counts.changes > certified && (full || old)) || self.garbage_due() || !self.orphans.lock().is_empty()
+        asked
+            || self.behind()
+            || (counts.changes > certified && (full || old))
+            || self.garbage_due()
+            || self.compaction_due()
+            || !self.orphans.lock().is_empty()
+    }
+
+    /// Gives back the capacity of what a cycle that was stopped had registered; otherwise the next mount here would.
+    async fn give_up_unfinished(&self) {
+        let blobs = std::mem::take(&mut *self.unfinished.lock());
+        if blobs.is_empty() {
+            return;
+        }
+        match tokio::time::timeout(Duration::from_secs(15), self.parts.network.sweep(&blobs)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "unfinished uploads keep their capacity until the next mount"),
+            Err(_) => tracing::warn!("unfinished uploads keep their capacity until the next mount: no answer in 15 s"),
+        }
     }
 
     pub(super) fn orphans(&self) -> Vec<[u8; 32]> {
@@ -423,6 +475,36 @@ impl Shared {
 
     pub(super) fn garbage_due(&self) -> bool {
         self.garbage_at_ms.load(Ordering::Relaxed) <= self.parts.clock.now_ms()
+    }
+
+    /// Packs that the next commit may compact.
+    pub(super) fn sparse(&self) -> Vec<PackNo> {
+        self.compaction.lock().plan.packs.clone()
+    }
+
+    pub(super) fn compaction_due(&self) -> bool {
+        self.compaction.lock().plan.pressing
+    }
+
+    /// A commit compacted what it could; these packs it is not to be offered again.
+    pub(super) fn compacted(&self, unmovable: &[PackNo]) {
+        let mut compaction = self.compaction.lock();
+        compaction.unmovable.extend(unmovable);
+        compaction.plan = Plan::default();
+    }
+
+    /// Finds out whether there is something to compact.
+    pub(super) async fn look_for_sparse_packs(&self) {
+        let except = self.compaction.lock().unmovable.clone();
+        let parts = &self.parts;
+        let plan = match parts.tree.occupancy(&except, &parts.reader.verified(), &parts.keys).await {
+            Ok(found) => compaction::plan(&found, &*parts.network, self.pack_target()),
+            Err(error) => Err(error),
+        };
+        match plan {
+            Ok(plan) => self.compaction.lock().plan = plan,
+            Err(error) => tracing::debug!(%error, "the pack table cannot be read now"),
+        }
     }
 
     /// Something still reads packs that nothing names any more.
@@ -478,6 +560,7 @@ impl Shared {
 async fn cycles(shared: Arc<Shared>) {
     let mut dirty_since = None;
     shared.look_for_garbage().await;
+    shared.look_for_sparse_packs().await;
     loop {
         let seen = shared.parts.vfs.counts().changes;
         let dirty = seen > shared.progress.borrow().certified;

@@ -3,12 +3,13 @@
 //! A unit whose tag fails is read once more from slivers whose hashes were checked: if it opens then, a node (or the
 //! cache) had wrong bytes and has been replaced; if it still fails, the record is damaged at its source and the read fails.
 
+use super::ahead::{OnItsWay, unit};
 use crate::cache::PackReader;
 use crate::crypto::KeyRing;
 use crate::error::{FsError, FsResult, Kind};
-use crate::pack::{PackSource, UnitAddr, UnitKind, open_unit};
+use crate::pack::{PackRef, PackSource, UnitKind, open_unit};
 use crate::tree::record::ChunkAddr;
-use crate::tree::{Fetch, NodeAddr, Tree};
+use crate::tree::{NodeAddr, Tree};
 use crate::vfs::{Needs, Outcome, Vfs};
 use bytes::Bytes;
 use futures::future::try_join_all;
@@ -21,16 +22,17 @@ const SPACE_PATIENCE: Duration = Duration::from_secs(30);
 /// Loads what operations wait for. Cheap to clone.
 #[derive(Clone)]
 pub struct Loader {
-    vfs: Arc<Vfs>,
-    tree: Arc<Tree>,
-    reader: PackReader,
-    keys: Arc<KeyRing>,
+    pub(super) vfs: Arc<Vfs>,
+    pub(super) tree: Arc<Tree>,
+    pub(super) reader: PackReader,
+    pub(super) keys: Arc<KeyRing>,
+    pub(super) on_its_way: Arc<OnItsWay>,
 }
 
 impl Loader {
     /// A loader for one mounted drive.
     pub fn new(vfs: Arc<Vfs>, tree: Arc<Tree>, reader: PackReader, keys: Arc<KeyRing>) -> Self {
-        Self { vfs, tree, reader, keys }
+        Self { vfs, tree, reader, keys, on_its_way: Arc::new(OnItsWay::new()) }
     }
 
     /// Returns when everything in `needs` was met once; the operation is then called again (it may need more).
@@ -59,8 +61,7 @@ impl Loader {
             ));
         }
         try_join_all(needs.nodes.iter().map(|addr| self.node(*addr))).await?;
-        try_join_all(needs.chunks.iter().map(|addr| self.chunk_into_vfs(*addr))).await?;
-        Ok(())
+        self.chunks_into_vfs(needs.chunks).await
     }
 
     /// Runs a vfs or tree operation to its end, loading what it waits for.
@@ -84,43 +85,29 @@ impl Loader {
         }
     }
 
-    async fn chunk_into_vfs(&self, addr: ChunkAddr) -> FsResult<()> {
-        let plain = self.chunk(addr).await?;
-        self.vfs.insert_chunk(addr, plain);
-        Ok(())
-    }
-
     /// The plaintext of a chunk.
     pub async fn chunk(&self, addr: ChunkAddr) -> FsResult<Bytes> {
-        let entry = loop {
-            match self.tree.pack(addr.pack)? {
-                Fetch::Ready(entry) => break entry,
-                Fetch::Missing(node) => self.node(node).await?,
-            }
-        };
-        let pack = entry.map(|entry| entry.as_ref()).ok_or_else(|| {
-            FsError::new(Kind::Stale, format!("pack {} is gone: later commits deleted it", addr.pack))
-        })?;
+        let pack = self.pack_ref(addr.pack).await?;
         let cipher = self.keys.pack_cipher(pack.key_epoch, &pack.salt)?;
-        let unit = UnitAddr { offset: addr.offset, stored: addr.stored, plain: addr.plain };
         let sealed = PackSource::read(&self.reader, &pack, addr.offset, addr.stored).await?;
-        match open_unit(&cipher, UnitKind::Chunk, unit, sealed.into()) {
+        match open_unit(&cipher, UnitKind::Chunk, unit(addr), sealed.into()) {
             Ok(plain) => Ok(plain.into()),
-            Err(_) => {
-                tracing::warn!(pack = %addr.pack, offset = addr.offset, "a chunk did not open; reading it from verified slivers");
-                let sealed = self.reader.verified().read(&pack, addr.offset, addr.stored).await?;
-                open_unit(&cipher, UnitKind::Chunk, unit, sealed.into()).map(Bytes::from).map_err(|error| {
-                    FsError::new(
-                        Kind::Corrupt,
-                        format!(
-                            "pack {}: a chunk is damaged at its source (its slivers are the certified ones)",
-                            addr.pack
-                        ),
-                    )
-                    .caused_by(error)
-                })
-            }
+            Err(_) => self.chunk_verified(&pack, addr).await,
         }
+    }
+
+    /// The plaintext of a chunk that did not open, from verified slivers.
+    pub(super) async fn chunk_verified(&self, pack: &PackRef, addr: ChunkAddr) -> FsResult<Bytes> {
+        tracing::warn!(pack = %addr.pack, offset = addr.offset, "a chunk did not open; reading it from verified slivers");
+        let cipher = self.keys.pack_cipher(pack.key_epoch, &pack.salt)?;
+        let sealed = self.reader.verified().read(pack, addr.offset, addr.stored).await?;
+        open_unit(&cipher, UnitKind::Chunk, unit(addr), sealed.into()).map(Bytes::from).map_err(|error| {
+            FsError::new(
+                Kind::Corrupt,
+                format!("pack {}: a chunk is damaged at its source (its slivers are the certified ones)", addr.pack),
+            )
+            .caused_by(error)
+        })
     }
 }
 

@@ -11,6 +11,8 @@
 //! bounded by the pack size. Assumes that the vfs stops writers before the journal is full.
 //! Must never: let a name point to data that is not certified, or drop journal segments before the commit is final.
 
+mod ahead;
+mod compaction;
 mod conflict;
 mod cycle;
 mod engine;
@@ -18,7 +20,9 @@ mod loader;
 mod network;
 mod packing;
 mod pending;
+mod pins;
 mod reopen;
+mod source;
 #[cfg(test)]
 pub(crate) mod tests;
 mod walrus;
@@ -28,5 +32,6 @@ pub use engine::{Config, Engine, Parts, Problem, Stage, Status};
 pub use loader::Loader;
 pub use network::{Capacity, CommitRequest, Committed, Network, StoredBlob};
 pub use pending::{InFlight, Pending, Verdict, judge};
+pub use pins::{Held, Pin, Pins, Progress};
 pub use reopen::{Reopened, Standing, ground_of, has_lost_base, reopen};
 pub use walrus::{WalrusNetwork, WalrusSlivers};

@@ -18,6 +18,7 @@ const BATCH: usize = 64;
 
 /// Walks the cut's spool places and fills packs.
 pub(super) struct Packer {
+    shared: Arc<Shared>,
     vfs: Arc<Vfs>,
     tree: Arc<Tree>,
     keys: Arc<KeyRing>,
@@ -69,9 +70,10 @@ struct Trip {
 }
 
 impl Packer {
-    pub(super) fn new(shared: &Shared, birth: Sequence, operation: u64) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, birth: Sequence, operation: u64) -> Self {
         let parts = &shared.parts;
         Self {
+            shared: Arc::clone(shared),
             vfs: Arc::clone(&parts.vfs),
             tree: Arc::clone(&parts.tree),
             keys: Arc::clone(&parts.keys),
@@ -109,7 +111,7 @@ impl Packer {
             }
             self.waiting = trip.left;
             if let Some(needs) = trip.needs {
-                self.loader.load(needs).await?;
+                self.load(needs).await?;
             } else if !self.waiting.is_empty() {
                 return Ok(Packed::Full(in_background(move || trip.writer.finish()).await??));
             }
@@ -137,6 +139,29 @@ impl Packer {
         self.moved.insert(*at, ChunkAddr { pack: lost.number, offset: lost.next, stored, plain, birth });
         lost.next = lost.next.saturating_add(u64::from(stored));
         self.lost = Some(lost);
+        Ok(())
+    }
+
+    /// Loads what the first waiting place stands on, however long the network takes. Where that is damaged at its source, the
+    /// chunk is lost with it.
+    async fn load(&mut self, needs: Needs) -> FsResult<()> {
+        let loader = &self.loader;
+        let load = || {
+            let needs = needs.clone();
+            async move {
+                match loader.load(needs).await {
+                    Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::Stale) => Ok(Err(error)),
+                    done => done.map(Ok),
+                }
+            }
+        };
+        if let Err(error) = self.shared.insist("reading what a change stands on", load).await? {
+            tracing::error!(%error, "a part of a chunk was written whose other part is lost");
+            if !self.waiting.is_empty() {
+                let place = self.waiting.remove(0);
+                self.lose(&place)?;
+            }
+        }
         Ok(())
     }
 

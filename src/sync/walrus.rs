@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use redstuff::{Axis, BlobId, Encoded, Encoder, Params};
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use walrus_client::ClientError;
 use walrus_client::client::WalrusClient;
 use walrus_client::read::{BlobRef, Check};
@@ -25,12 +26,20 @@ pub struct WalrusNetwork {
     params: Params,
     /// Take the lease even while another holder's runs (`lease=steal`).
     steal: bool,
+    /// The drive was opened on what the chain said last: it must be read before anything is changed.
+    behind: AtomicBool,
 }
 
 impl WalrusNetwork {
     /// The network of `drive`; `params` are the committee's, which never change in the life of a network.
     pub fn new(client: Arc<WalrusClient>, drive: Arc<DriveClient>, params: Params, steal: bool) -> Self {
-        Self { client, drive, params, steal }
+        Self { client, drive, params, steal, behind: AtomicBool::new(false) }
+    }
+
+    /// The same for a drive that was opened while the chain did not answer.
+    #[must_use]
+    pub fn behind(self, behind: bool) -> Self {
+        Self { behind: AtomicBool::new(behind), ..self }
     }
 
     async fn upload(&self, blob: Arc<Encoded<Bytes>>, object_id: sui_sdk_types::Address) -> FsResult<StoredBlob> {
@@ -73,6 +82,10 @@ impl Network for WalrusNetwork {
 
     fn take_lease(&self) -> BoxFuture<'_, FsResult<()>> {
         async {
+            if self.behind.load(Ordering::Acquire) {
+                self.drive.refresh().await?;
+                self.behind.store(false, Ordering::Release);
+            }
             let state = self.drive.state();
             // Nobody's lease comes with the first registration or commit, in the same transaction.
             if state.lease().is_some() && !state.is_writer(&self.drive.holder()) {

@@ -5,37 +5,55 @@
 //! With that, every live unit is found without walking the tree. Chunks move as they are (compressed, re-sealed under the
 //! new pack) and their extents change in the same commit; nodes are written anew by touching their keys; runs are merged.
 //! A pack is taken over wholly or not at all: where its books say that something lives in it that was not found (a chunk
-//! that only a clone refers to), it stays.
+//! that only a clone refers to), or where it cannot be read now, it stays.
+//!
+//! Sparse packs are compacted the same way: where less than half of a full pack still lives and the pool needs the space
+//! ([`CommitInput::sparse`](super::CommitInput::sparse)).
 //!
 //! The absorbed pack is dead, not gone: changes of the vfs that are not committed yet may still name its old chunks, and
 //! bring it back to life with the next commit (`ledger`).
 
 use super::base::RunRef;
-use super::cursor::{Top, node_at};
+use super::cursor::{Merge, Top, node_at};
 use super::extents::{chunks, relocate};
 use super::layer::Layer;
 use super::ledger::Ledger;
 use super::node::Node;
-use super::record::{ChunkAddr, GROUP, Key, Record, Space};
+use super::record::{ChunkAddr, GROUP, Key, PackEntry, Record, Space};
 use super::rewrite::{Reading, all_nodes};
-use super::{Base, NodeAddr};
+use super::{Base, NodeAddr, Tree};
+use crate::crypto::KeyRing;
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::{CHUNK, PackNo};
-use crate::pack::{IndexEntry, Origin, PackRef, PackWriter, UnitAddr, UnitKind, open_unit, read_index, unseal_unit};
-use std::collections::BTreeMap;
+use crate::pack::{
+    IndexEntry, Origin, PackRef, PackSource, PackWriter, UnitAddr, UnitKind, open_unit, read_index, unseal_unit,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What absorbing asks of the rest of the commit.
 #[derive(Debug, Default)]
 pub(super) struct Absorbed {
+    /// The packs that were taken over.
+    pub(super) packs: Vec<PackNo>,
+    /// Packs that were tried and stay as they are.
+    pub(super) refused: Vec<PackNo>,
     /// Keys whose nodes must be written anew.
     pub(super) touches: Vec<Key>,
     /// Runs from this number on must be merged; `None` for as many as there are.
     pub(super) runs_from: Option<usize>,
 }
 
-/// Everything that lives in one small pack.
+/// A live chunk, read: its extent group, where it lies, where it came from, and its body as it was before sealing.
+struct Moving {
+    key: Key,
+    old: ChunkAddr,
+    origin: Origin,
+    body: Vec<u8>,
+}
+
+/// Everything that lives in one pack.
 struct Contents {
-    chunks: Vec<(Key, ChunkAddr, Origin)>,
+    chunks: Vec<Moving>,
     touches: Vec<Key>,
     first_run: Option<usize>,
 }
@@ -70,32 +88,77 @@ impl Absorber<'_> {
             if entry.live == 0 {
                 continue;
             }
-            if let Some(contents) = self.contents(*number, &entry.as_ref(), entry.live).await? {
+            if self.absorb(*number, &entry, &mut done).await? {
                 new = new.saturating_add(entry.live);
-                self.take_over(*number, &entry.as_ref(), contents, &mut done).await?;
                 left -= 1;
             }
         }
         Ok(done)
     }
 
-    /// What lives in a pack, or `None` when that does not add up to `live`.
+    /// Takes over those of `sparse` for which the pack has room up to `full` bytes; `new` is the length of what else the commit
+    /// writes.
+    pub(super) async fn compact(
+        mut self,
+        sparse: &[PackNo],
+        mut new: u64,
+        full: u64,
+        done: &mut Absorbed,
+    ) -> FsResult<()> {
+        for number in sparse {
+            let entry = self.ledger.entry(*number, self.base, &self.reading).await?.clone();
+            let room = full.saturating_sub(self.writer.len().saturating_add(new));
+            if entry.live == 0 || entry.live > room || entry.is_lost() || done.packs.contains(number) {
+                continue;
+            }
+            if self.absorb(*number, &entry, done).await? {
+                // Chunks are in the writer now; nodes will be.
+                new = new.saturating_add(entry.live / 8);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over one pack; `false` when that cannot be done (now).
+    async fn absorb(&mut self, number: PackNo, entry: &PackEntry, done: &mut Absorbed) -> FsResult<bool> {
+        let contents = match self.contents(number, &entry.as_ref(), entry.live).await {
+            Ok(contents) => contents,
+            // Nothing was touched yet, and no commit needs this.
+            Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Corrupt) => {
+                tracing::warn!(pack = %number, %error, "a pack cannot be read now; it stays as it is");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(contents) = contents else {
+            done.refused.push(number);
+            return Ok(false);
+        };
+        self.take_over(number, contents, done).await?;
+        Ok(true)
+    }
+
+    /// What lives in a pack, read, or `None` when that does not add up to `live`.
     async fn contents(&mut self, number: PackNo, pack: &PackRef, live: u64) -> FsResult<Option<Contents>> {
         let Self { reading, base, .. } = self;
         let (reading, base) = (*reading, *base);
+        let source = reading.source.impatient().unwrap_or(reading.source);
+        let cipher = reading.keys.pack_cipher(pack.key_epoch, &pack.salt)?;
         let mut found = Contents { chunks: Vec::new(), touches: Vec::new(), first_run: None };
         let mut counted = 0u64;
-        let index = read_index(reading.source, pack, reading.keys).await?;
+        let index = read_index(source, pack, reading.keys).await?;
         for IndexEntry { kind, addr, origin } in index {
             let lives = match kind {
                 UnitKind::Chunk => match self.live_chunk(number, addr, origin).await? {
-                    Some(chunk) => {
-                        found.chunks.push(chunk);
+                    Some((key, old)) => {
+                        let sealed = source.read(pack, addr.offset, addr.stored).await?;
+                        let body = unseal_unit(&cipher, UnitKind::Chunk, addr, sealed.into())?;
+                        found.chunks.push(Moving { key, old, origin, body });
                         true
                     }
                     None => false,
                 },
-                UnitKind::Node => match live_node(&reading, base, number, pack, addr).await? {
+                UnitKind::Node => match live_node(&Reading { source, ..reading }, base, number, pack, addr).await? {
                     Some(key) => {
                         found.touches.push(key);
                         true
@@ -126,7 +189,7 @@ impl Absorber<'_> {
         number: PackNo,
         addr: UnitAddr,
         origin: Origin,
-    ) -> FsResult<Option<(Key, ChunkAddr, Origin)>> {
+    ) -> FsResult<Option<(Key, ChunkAddr)>> {
         let shared = Key::shared(number, addr.offset);
         let count = match self.table.get(&shared) {
             Some(changed) => changed.clone(),
@@ -139,7 +202,7 @@ impl Absorber<'_> {
         let record = self.current(&key).await?;
         let mut held = record.iter().flat_map(chunks);
         let chunk = held.find(|chunk| (chunk.pack, chunk.offset, chunk.stored) == (number, addr.offset, addr.stored));
-        Ok(chunk.map(|chunk| (key, chunk, origin)))
+        Ok(chunk.map(|chunk| (key, chunk)))
     }
 
     /// The record of an extent group as the commit leaves it.
@@ -150,19 +213,9 @@ impl Absorber<'_> {
         }
     }
 
-    async fn take_over(
-        &mut self,
-        number: PackNo,
-        pack: &PackRef,
-        contents: Contents,
-        done: &mut Absorbed,
-    ) -> FsResult<()> {
-        let cipher = self.reading.keys.pack_cipher(pack.key_epoch, &pack.salt)?;
+    async fn take_over(&mut self, number: PackNo, contents: Contents, done: &mut Absorbed) -> FsResult<()> {
         let mut moves: BTreeMap<Key, Vec<(ChunkAddr, ChunkAddr)>> = BTreeMap::new();
-        for (key, old, origin) in contents.chunks {
-            let at = UnitAddr { offset: old.offset, stored: old.stored, plain: old.plain };
-            let sealed = self.reading.source.read(pack, old.offset, old.stored).await?;
-            let body = unseal_unit(&cipher, UnitKind::Chunk, at, sealed.into())?;
+        for Moving { key, old, origin, body } in contents.chunks {
             let unit = self.writer.push_stored(UnitKind::Chunk, old.plain, &body, origin)?;
             let new = ChunkAddr { pack: self.writer.number(), offset: unit.offset, ..old };
             self.ledger.relocate(&old, &new, self.base, &self.reading).await?;
@@ -174,9 +227,61 @@ impl Absorber<'_> {
                 record.ok_or_else(|| FsError::new(Kind::Internal, format!("{key:?} vanished from pack {number}")))?;
             self.files.insert(key, Some(relocate(&record, &moves)));
         }
+        done.packs.push(number);
         done.touches.extend(contents.touches);
         done.runs_from = [done.runs_from, contents.first_run].into_iter().flatten().min();
         Ok(())
+    }
+}
+
+/// What the packs of a drive hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Packs of which at least an eighth is dead, the emptiest first: number, size and live bytes.
+    pub sparse: Vec<(PackNo, u64, u64)>,
+    /// Sizes of the packs in which nothing lives: they are deleted when their time has come.
+    pub dead: Vec<u64>,
+    /// Bytes of all packs in which something lives.
+    pub size: u64,
+    /// Live bytes.
+    pub live: u64,
+}
+
+impl Tree {
+    /// Looks through the pack table. `except`: packs that are not to be compacted.
+    ///
+    /// # Errors
+    /// What reading the table says.
+    pub async fn occupancy(
+        &self,
+        except: &BTreeSet<PackNo>,
+        source: &dyn PackSource,
+        keys: &KeyRing,
+    ) -> FsResult<Occupancy> {
+        let reading = Reading { tree: self, source, keys };
+        let base = self.state.read().base.clone();
+        let (from, to) = (Key::pack(PackNo(0)), Key::pack(PackNo(u64::MAX)));
+        let mut merge = Merge::new();
+        base.merge_into(&mut merge, &from, Some(&to));
+        let mut found = Occupancy::default();
+        while let Some((key, record)) = reading.step(&mut merge).await? {
+            let Some(Record::Pack(entry)) = record else { continue };
+            if entry.is_lost() {
+                continue;
+            }
+            if entry.live == 0 {
+                found.dead.push(entry.size);
+                continue;
+            }
+            found.size = found.size.saturating_add(entry.size);
+            found.live = found.live.saturating_add(entry.live);
+            let number = PackNo(key.num);
+            if entry.live < entry.size / 8 * 7 && !except.contains(&number) {
+                found.sparse.push((number, entry.size, entry.live));
+            }
+        }
+        found.sparse.sort_by(|a, b| (u128::from(a.2) * u128::from(b.1)).cmp(&(u128::from(b.2) * u128::from(a.1))));
+        Ok(found)
     }
 }
 

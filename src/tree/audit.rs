@@ -4,7 +4,7 @@
 use super::cursor::Top;
 use super::node::Node;
 use super::record::{Batch, Key, Space};
-use super::{Base, Fetch, NodeAddr, Tree, read_node};
+use super::{Base, Fetch, NodeAddr, Remains, Tree, read_node};
 use crate::crypto::KeyRing;
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::PackNo;
@@ -21,6 +21,8 @@ pub struct Audit {
     pub units: u64,
     /// Units that cannot be read, and with them everything below.
     pub lost: Vec<LostUnit>,
+    /// What the tree was gathered from, when its root is lost ([`Tree::open_damaged`]).
+    pub gathered: Option<Arc<Remains>>,
 }
 
 /// A unit of the tree that cannot be read.
@@ -48,7 +50,9 @@ impl Tree {
         // What an earlier look could not read is looked at, and reported, again.
         self.nodes.forget_lost();
         let base = self.state.read().base.clone();
-        let mut audit = Audit::default();
+        let gathered = self.remains();
+        let units = gathered.as_ref().map_or(0, |remains| remains.nodes);
+        let mut audit = Audit { gathered, units, ..Audit::default() };
         if let (Some(root), Some(at)) = (&base.root, &base.root_ref) {
             *audit.stored.entry(root.pack).or_default() += u64::from(at.length);
             audit.units += 1;
@@ -107,9 +111,10 @@ impl Tree {
         self.nodes.forget_lost();
     }
 
-    /// Whether [`Tree::audit`] found units that cannot be read.
+    /// Whether parts of the tree cannot be read: the root, or units that [`Tree::audit`] found. The next commit writes
+    /// everything that is left anew.
     pub fn has_lost_units(&self) -> bool {
-        self.nodes.has_lost()
+        self.nodes.has_lost() || self.remains().is_some()
     }
 
     /// Replaces records of the pack table by what a recount found; they show in reads of the table at once and become
@@ -132,7 +137,8 @@ impl Tree {
 
     /// Whether [`Tree::correct`] left something for the next commit, or the tree has to be written anew.
     pub fn needs_mending(&self) -> bool {
-        !self.state.read().corrections.is_empty() || self.has_lost_units()
+        let corrected = !self.state.read().corrections.is_empty();
+        corrected || self.has_lost_units()
     }
 }
 

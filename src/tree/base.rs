@@ -290,7 +290,7 @@ pub(super) fn log_class(plain: usize) -> Option<usize> {
     LOG_CLASSES.into_iter().find(|class| plain + SEAL_OVERHEAD <= *class)
 }
 
-fn open_log_entry(keys: &KeyRing, sealed: &[u8]) -> FsResult<(Sequence, Layer)> {
+pub(super) fn open_log_entry(keys: &KeyRing, sealed: &[u8]) -> FsResult<(Sequence, Layer)> {
     let bad = |why: String| FsError::new(Kind::Corrupt, why);
     let plain = keys.open(Domain::Log, LOG_AAD, sealed)?;
     let mut fields = Fields(&plain);

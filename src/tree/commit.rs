@@ -64,6 +64,9 @@ pub struct CommitInput {
     pub open: Option<PackNo>,
     /// A pack shorter than this is small, bytes: a quarter of the target size.
     pub small_pack: u64,
+    /// Packs to compact, the emptiest first ([`Tree::sparse_packs`]): the commit takes over what lives in them, as far as
+    /// one pack has room.
+    pub sparse: Vec<PackNo>,
 }
 
 /// A cut, accounted for, before it is known how it is committed.
@@ -117,6 +120,10 @@ pub struct Commit {
     pub root: Option<(u64, u32)>,
     /// Packs to delete in the same transaction.
     pub delete: Vec<(PackNo, PackEntry)>,
+    /// Packs whose live units it moved elsewhere.
+    pub absorbed: Vec<PackNo>,
+    /// Packs whose live units it could not move.
+    pub refused: Vec<PackNo>,
     next: Next,
     cut: Arc<Layer>,
     moved: Moved,
@@ -192,7 +199,7 @@ impl Tree {
             rebuild,
             fits_log: false,
         };
-        draft.fits_log = !rebuild && draft.fits_log()?;
+        draft.fits_log = !rebuild && draft.input.sparse.is_empty() && draft.fits_log()?;
         Ok(draft)
     }
 
@@ -268,6 +275,8 @@ impl Tree {
             log_drop: 0,
             root: None,
             delete: draft.delete,
+            absorbed: Vec::new(),
+            refused: Vec::new(),
             next: Next::Log(next),
             cut: draft.cut,
             moved: draft.input.moved,
@@ -310,6 +319,7 @@ impl Tree {
         state.corrections.clear();
         if commit.rebuilt {
             self.nodes.forget_lost();
+            state.remains = None;
         }
         substitute(&mut state.top, &commit.cut, &commit.moved);
         Ok(())
@@ -436,8 +446,16 @@ impl RootWriter<'_> {
         }
         let small = self.draft.small_packs();
         let new = self.new_bytes()?;
+        let mut absorbed = self.absorber().run(&small, new).await?;
+        let sparse = std::mem::take(&mut self.draft.input.sparse);
+        let full = self.draft.input.small_pack.saturating_mul(4);
+        self.absorber().compact(&sparse, new, full, &mut absorbed).await?;
+        Ok(absorbed)
+    }
+
+    fn absorber(&mut self) -> Absorber<'_> {
         let Draft { base, files, table, ledger, input, .. } = &mut self.draft;
-        let absorber = Absorber {
+        Absorber {
             reading: self.reading,
             base,
             files,
@@ -446,8 +464,7 @@ impl RootWriter<'_> {
             writer: self.output.writer,
             small_pack: input.small_pack,
             small_max: SMALL_MAX,
-        };
-        absorber.run(&small, new).await
+        }
     }
 
     async fn write(mut self, log_drop: u64) -> FsResult<Commit> {
@@ -488,7 +505,8 @@ impl RootWriter<'_> {
         }
         self.draft.ledger.stamp(self.draft.input.now_ms);
         let bootstrap = self.bootstrap(&base, &kept, &runs).await?;
-        self.root(&base, Root { table, files, runs, bootstrap, ..Root::default() }, log_drop).await
+        let root = Root { table, files, runs, bootstrap, ..Root::default() };
+        self.root(&base, root, log_drop, absorbed).await
     }
 
     async fn free_old_root(&mut self, base: &Base) -> FsResult<()> {
@@ -571,7 +589,7 @@ impl RootWriter<'_> {
     }
 
     /// Completes and writes the root.
-    async fn root(mut self, base: &Base, mut root: Root, log_drop: u64) -> FsResult<Commit> {
+    async fn root(mut self, base: &Base, mut root: Root, log_drop: u64, absorbed: Absorbed) -> FsResult<Commit> {
         let own = self.output.writer.number();
         let chunks_live = self.draft.ledger.entry(own, base, &self.reading).await?.live;
         (root.version, root.sequence, root.pack) = (VERSION, self.draft.input.sequence, own);
@@ -594,6 +612,8 @@ impl RootWriter<'_> {
             log_drop,
             root: Some((unit.offset, unit.stored)),
             delete,
+            absorbed: absorbed.packs,
+            refused: absorbed.refused,
             next: Next::Root(root),
             cut,
             moved: input.moved,

@@ -36,6 +36,10 @@ impl Tree {
     /// None that can be provoked.
     pub fn ground(&self) -> FsResult<Ground> {
         let base = self.state.read().base.clone();
+        if self.remains().is_some() {
+            // A gathered tree is no committed state: nobody can open it again, and saying so later is the truth.
+            return Ok(Ground { sequence: base.sequence, root: base.root_ref, log: vec![0; 4] });
+        }
         let mut log = Vec::new();
         put_batch(&mut log, base.log.iter().map(|(key, record)| (key, record.as_ref())))?;
         Ok(Ground { sequence: base.sequence, root: base.root_ref, log })

@@ -39,15 +39,18 @@ mod layer;
 mod ledger;
 mod node;
 pub mod record;
+mod rescue;
 mod rewrite;
 #[cfg(test)]
 mod tests;
 
+pub use absorb::Occupancy;
 pub use audit::{Audit, LostUnit};
 pub use commit::{Commit, CommitInput, Draft, NewPack};
 pub use extents::{Moved, chunks, coalesce};
 pub use ground::Ground;
 pub use layer::{Layer, spool_places};
+pub use rescue::Remains;
 
 use base::Base;
 use cursor::Merge;
@@ -104,6 +107,8 @@ struct State {
     next_pack: u64,
     /// Records of the pack table that a recount found to be wrong; they stand in the base already and have to be written.
     corrections: Layer,
+    /// What the tree was gathered from, until a commit has written it.
+    remains: Option<Arc<Remains>>,
 }
 
 /// The Drive object's part of the tree, as read (and its seal checked) by the caller.
@@ -124,8 +129,14 @@ impl Tree {
     }
 
     fn on(base: Base, next_pack: u64, cache_bytes: usize) -> Self {
-        let state =
-            State { top: Layer::new(), frozen: None, base: Arc::new(base), next_pack, corrections: Layer::new() };
+        let state = State {
+            top: Layer::new(),
+            frozen: None,
+            base: Arc::new(base),
+            next_pack,
+            corrections: Layer::new(),
+            remains: None,
+        };
         Self { state: RwLock::new(state), nodes: NodeCache::new(cache_bytes), shape: Shape::default() }
     }
 

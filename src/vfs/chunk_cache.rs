@@ -29,6 +29,11 @@ impl ChunkCache {
         self.entries.get(key).cloned()
     }
 
+    /// Whether it is there; no use of it.
+    pub(super) fn contains(&self, key: &ChunkKey) -> bool {
+        self.entries.contains(key)
+    }
+
     pub(super) fn insert(&mut self, key: ChunkKey, plain: Bytes) {
         self.bytes = self.bytes.saturating_add(plain.len() as u64);
         if let Some(old) = self.entries.put(key, plain) {

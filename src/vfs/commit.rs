@@ -232,6 +232,16 @@ impl Vfs {
         self.space.notify_waiters();
     }
 
+    /// Says whether another commit is about to be shown: then nobody may remember names and attributes.
+    pub fn set_turning(&self, turning: bool) {
+        self.turning.store(turning, Ordering::Release);
+    }
+
+    /// Whether another commit is about to be shown.
+    pub fn is_turning(&self) -> bool {
+        self.turning.load(Ordering::Acquire)
+    }
+
     /// Refuses (or allows again) every change with `EROFS`: the lease was lost, or the mount is read-only.
     pub fn set_read_only(&self, read_only: bool) {
         self.read_only.store(read_only, Ordering::Release);

@@ -23,6 +23,21 @@ pub(super) enum Below {
     Spool { at: SpoolRef, ranges: Vec<(u32, u32)>, base: Option<ChunkAddr> },
 }
 
+/// A part of what is read: copied when nobody waits for the lock.
+enum Piece {
+    Zeros(usize),
+    Bytes(Bytes),
+}
+
+impl Piece {
+    fn append_to(&self, out: &mut Vec<u8>) {
+        match self {
+            Piece::Zeros(len) => out.resize(out.len() + len, 0),
+            Piece::Bytes(bytes) => out.extend_from_slice(bytes),
+        }
+    }
+}
+
 /// What a read lacks.
 #[derive(Default)]
 struct Lacks {
@@ -40,12 +55,22 @@ impl Vfs {
         }
     }
 
-    /// As [`Vfs::read`], into `out`, whose memory is used again: a mebibyte of fresh pages costs more than copying it.
+    /// As [`Vfs::read`], into `out`, whose memory is used again: a mebibyte of fresh pages costs more than copying it. The
+    /// bytes are copied after the lock was let go, so that several workers copy at once.
     pub fn read_to(&self, ino: Ino, offset: u64, size: u32, out: &mut Vec<u8>) -> Outcome<()> {
-        self.run(|ctx| {
+        let pieces = self.run(|ctx| {
             let inode = ctx.file(ino)?;
-            ctx.read_to(ino, &inode, offset, u64::from(size), out)
-        })
+            ctx.pieces(ino, &inode, offset, u64::from(size))
+        });
+        out.clear();
+        match pieces {
+            Outcome::Done(Ok(pieces)) => {
+                pieces.iter().for_each(|piece| piece.append_to(out));
+                Outcome::Done(Ok(()))
+            }
+            Outcome::Done(Err(error)) => Outcome::Done(Err(error)),
+            Outcome::Wait(needs) => Outcome::Wait(needs),
+        }
     }
 
     /// Writes `data` at `offset` into dirty memory.
@@ -144,35 +169,43 @@ impl Ctx<'_> {
     /// Reads the bytes `offset..offset + len` that lie within the file.
     pub(super) fn read(&self, ino: Ino, inode: &Inode, offset: u64, len: u64) -> Step<Vec<u8>> {
         let mut out = Vec::new();
-        self.read_to(ino, inode, offset, len, &mut out)?;
+        self.pieces(ino, inode, offset, len)?.iter().for_each(|piece| piece.append_to(&mut out));
         Ok(out)
     }
 
-    /// As [`Ctx::read`], into `out`.
-    fn read_to(&self, ino: Ino, inode: &Inode, offset: u64, len: u64, out: &mut Vec<u8>) -> Step<()> {
+    /// The bytes `offset..offset + len` that lie within the file, in pieces, in order.
+    fn pieces(&self, ino: Ino, inode: &Inode, offset: u64, len: u64) -> Step<Vec<Piece>> {
         let end = offset.saturating_add(len).min(self.size(ino, inode));
-        out.clear();
-        out.resize(usize::try_from(end.saturating_sub(offset)).unwrap_or(0), 0);
         let dirty = self.st.dirty.get(&ino);
         let mut lacks = Lacks::default();
+        let mut pieces = Vec::new();
         let mut group = None;
-        let mut done = 0;
-        while done < out.len() {
-            let at = offset + done as u64;
+        let mut at = offset;
+        while at < end {
             let (index, start) = (at / CHUNK_U64, (at % CHUNK_U64) as u32);
-            let part = (CHUNK - start as usize).min(out.len() - done);
-            let out = &mut out[done..done + part];
-            done += part;
+            let part = (CHUNK_U64 - u64::from(start)).min(end - at) as u32;
+            at += u64::from(part);
             let above = dirty.and_then(|dirty| dirty.chunks.get(&index));
-            if !above.is_some_and(|above| above.data.covers(start, start + part as u32)) {
+            let covered = above.is_some_and(|above| above.data.covers(start, start + part));
+            let mut below = Below::Hole;
+            if !covered {
                 if group.as_ref().is_none_or(|(number, _)| *number != index / GROUP) {
                     group = Some((index / GROUP, self.group(ino, index / GROUP)?));
                 }
                 let extents = group.as_ref().map_or(&[][..], |(_, extents)| extents);
-                self.read_below(Self::below(inode, extents, index), start, out, &mut lacks)?;
+                below = Self::below(inode, extents, index);
             }
-            if let Some(above) = above {
-                above.data.copy_to(start, out);
+            match (above, below) {
+                (None, Below::Hole) => pieces.push(Piece::Zeros(part as usize)),
+                (None, Below::Pack(addr)) => self.piece_of_pack(addr, start, part, &mut pieces, &mut lacks),
+                (above, below) => {
+                    let mut mixed = vec![0; part as usize];
+                    self.read_below(below, start, &mut mixed, &mut lacks)?;
+                    if let Some(above) = above {
+                        above.data.copy_to(start, &mut mixed);
+                    }
+                    pieces.push(Piece::Bytes(mixed.into()));
+                }
             }
         }
         if !lacks.spool.is_empty() {
@@ -181,7 +214,23 @@ impl Ctx<'_> {
         if !lacks.chunks.is_empty() {
             return Err(Stop::wait(Needs { chunks: lacks.chunks, ..Needs::default() }));
         }
-        Ok(())
+        Ok(pieces)
+    }
+
+    /// The bytes from `start` on of a chunk in a pack, `part` of them, zeros where it is shorter.
+    fn piece_of_pack(&self, addr: ChunkAddr, start: u32, part: u32, pieces: &mut Vec<Piece>, lacks: &mut Lacks) {
+        let mut there = 0;
+        if start < addr.plain {
+            match self.vfs.chunks.lock().get(&ChunkKey::Pack(addr)) {
+                Some(plain) => {
+                    let end = plain.len().min((start + part) as usize);
+                    there = end.saturating_sub(start as usize);
+                    pieces.push(Piece::Bytes(plain.slice(end - there..end)));
+                }
+                None => return lacks.chunks.push(addr),
+            }
+        }
+        pieces.push(Piece::Zeros(part as usize - there));
     }
 
     fn read_below(&self, below: Below, start: u32, out: &mut [u8], lacks: &mut Lacks) -> Step<()> {
@@ -363,7 +412,7 @@ impl Ctx<'_> {
     }
 
     /// The first group from `from` on that has any content.
-    fn next_group(&self, ino: Ino, from: u64) -> Step<Option<u64>> {
+    pub(super) fn next_group(&self, ino: Ino, from: u64) -> Step<Option<u64>> {
         let mut found = None;
         let (start, end) = (Key::extents(ino, from), Key::extents(ino, u64::MAX));
         let scanned = self.vfs.tree.scan(&start, &end, &mut |key, _| {

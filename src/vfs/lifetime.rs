@@ -50,8 +50,9 @@ impl Vfs {
         })
     }
 
-    /// Closes a file.
-    pub fn release(&self, handle: Handle) {
+    /// Closes a file. Whether anything was asked for ahead of its reader ([`Vfs::ahead`]), which nobody will want now.
+    pub fn release(&self, handle: Handle) -> bool {
+        let unread = self.streams.lock().close(handle);
         self.with(|ctx| {
             let Some(open) = ctx.st.handles.remove(&handle) else { return };
             if let Some(node) = ctx.st.nodes.get_mut(&open.ino) {
@@ -60,11 +61,12 @@ impl Vfs {
             }
             ctx.reap_if_unused(open.ino);
         });
+        unread
     }
 
     /// Closes a directory.
     pub fn releasedir(&self, handle: Handle) {
-        self.release(handle);
+        let _ = self.release(handle);
     }
 
     /// Inodes with a handle that can write: what `sync` and `umount` must pull out of the kernel first, and for which
@@ -90,6 +92,7 @@ impl Vfs {
         self.with(|ctx| {
             ctx.st.nodes.clear();
             ctx.st.handles.clear();
+            ctx.vfs.streams.lock().clear();
             // Whatever was used until now is looked for again, with what earlier runs left.
             ctx.st.orphans_listed = false;
         });
@@ -127,6 +130,7 @@ impl Ctx<'_> {
         self.st.last_handle = self.st.last_handle.saturating_add(1);
         let handle = Handle(self.st.last_handle);
         self.st.handles.insert(handle, OpenHandle { ino, writes });
+        self.vfs.streams.lock().open(handle);
         let node = self.st.nodes.entry(ino).or_default();
         node.handles = node.handles.saturating_add(1);
         node.writers = node.writers.saturating_add(u32::from(writes));

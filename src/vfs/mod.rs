@@ -20,6 +20,7 @@
 //! The kernel checks permissions (`default_permissions`), and every name and number it passes may still be wrong.
 
 mod acl;
+mod ahead;
 mod attr;
 mod chunk_cache;
 mod commit;
@@ -39,8 +40,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod types;
+mod walk;
 mod write_back;
 
+pub use ahead::Ahead;
 pub use commit::{Cut, SpoolPlace};
 pub use placement::{BLOBS, Placement, Reached};
 pub use slots::Slots;
@@ -49,3 +52,4 @@ pub use types::{
     Attr, BLOCK_SIZE, Barrier, Caller, DirEntry, Fallocate, Handle, MAX_FILE, NAME_MAX, Needs, Opened, Outcome,
     RenameMode, SYMLINK_MAX, Scope, Seek, SetAttr, SetTime, StatFs, WriteFlags, XATTR_LIST_MAX, XATTR_MAX, XattrMode,
 };
+pub use walk::Packed;

@@ -1,5 +1,6 @@
 //! What the vfs holds in memory, and how an operation runs over it.
 
+use super::ahead::Streams;
 use super::chunk_cache::{ChunkCache, ChunkKey};
 use super::dirty::DirtyFile;
 use super::slots::Slots;
@@ -27,6 +28,9 @@ pub struct Config {
     pub dirty_age: Duration,
     /// Plaintext chunks kept for reading, bytes.
     pub cache_bytes: u64,
+    /// Content that may be on its way, or here unread, before anybody has asked for it, bytes; less than half of
+    /// `cache_bytes`, or it would be dropped before it is read.
+    pub ahead_bytes: u64,
     /// Every change is refused with `EROFS`.
     pub read_only: bool,
     /// User and group of the root directory while nobody has changed it.
@@ -39,6 +43,7 @@ impl Default for Config {
             dirty_bytes: 64 << 20,
             dirty_age: Duration::from_secs(5),
             cache_bytes: 128 << 20,
+            ahead_bytes: 32 << 20,
             read_only: false,
             root_owner: (0, 0),
         }
@@ -67,9 +72,11 @@ pub struct Vfs {
     pub(super) slots: Slots,
     pub(super) state: Mutex<State>,
     pub(super) chunks: Mutex<ChunkCache>,
+    pub(super) streams: Mutex<Streams>,
     /// One write-back at a time.
     pub(super) writing_back: Mutex<()>,
     pub(super) read_only: AtomicBool,
+    pub(super) turning: AtomicBool,
     pub(super) changes: AtomicU64,
     pub(super) touched: Notify,
     pub(super) space: Notify,
@@ -167,8 +174,10 @@ impl Vfs {
             slots: Slots::new(&uid),
             state: Mutex::new(state),
             chunks: Mutex::new(ChunkCache::new(config.cache_bytes)),
+            streams: Mutex::new(Streams::new(config.ahead_bytes)),
             writing_back: Mutex::default(),
             read_only: AtomicBool::new(config.read_only),
+            turning: AtomicBool::new(false),
             changes: AtomicU64::new(0),
             touched: Notify::new(),
             space: Notify::new(),

@@ -15,8 +15,10 @@ mod fsck;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod harness;
 mod helpers;
+mod hot;
 mod logs;
 mod networks;
+mod obstacles;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod real_tree;
 mod sdk;

@@ -3,7 +3,7 @@
 
 use crate::harness::{Machine, is_mounted, noise, run, wait_until};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -180,6 +180,81 @@ fn a_process_that_is_killed_at_any_moment_loses_nothing() {
     assert!(!is_mounted(&mount));
     assert_no_leftovers(&here);
     println!("{kills} kills, {last} versions, {checked} files checked after kills");
+}
+
+/// A version of the large file: its number, then noise that belongs to it, in parts of 4 MiB.
+fn large_parts(version: u64, bytes: usize) -> impl Iterator<Item = Vec<u8>> {
+    const PART: usize = 4 << 20;
+    (0..bytes.div_ceil(PART)).map(move |part| {
+        let mut content = noise(version * 1_000_000 + part as u64, PART.min(bytes - part * PART));
+        content[..8].copy_from_slice(&version.to_le_bytes());
+        content
+    })
+}
+
+/// The version of the large file, which must be whole.
+fn large_version(path: &Path, bytes: usize, when: &str) -> u64 {
+    let mut file = File::open(path).unwrap_or_else(|error| panic!("{when}: {error}"));
+    assert_eq!(file.metadata().unwrap().len(), bytes as u64, "{when}");
+    let mut version = None;
+    for part in 0.. {
+        let mut found = vec![0; (4 << 20).min(bytes - part * (4 << 20))];
+        file.read_exact(&mut found).unwrap_or_else(|error| panic!("{when}: part {part}: {error}"));
+        let version = *version.get_or_insert(u64::from_le_bytes(found[..8].try_into().unwrap()));
+        let expected = large_parts(version, bytes).nth(part).unwrap();
+        assert!(found == expected, "{when}: part {part} is not of version {version}");
+        if (part + 1) * (4 << 20) >= bytes {
+            break;
+        }
+    }
+    version.unwrap()
+}
+
+/// The promise of order: whoever replaces a file by writing beside it and renaming never leaves anybody with a part of it, even
+/// when the machine is gone with all its local state. `WALRUSFS_LARGE` is the file's length in MiB (the long run: 1024).
+#[test]
+fn a_large_file_is_replaced_as_a_whole_or_not_at_all() {
+    let bytes = std::env::var("WALRUSFS_LARGE").map_or(40, |text| text.parse().unwrap()) << 20;
+    let (mut here, mount) = drive();
+    let replace = |mount: &Path, version: u64| -> std::io::Result<()> {
+        let mut file = File::create(mount.join("dir/.large.new"))?;
+        for part in large_parts(version, bytes) {
+            file.write_all(&part)?;
+        }
+        file.sync_all()?;
+        fs::rename(mount.join("dir/.large.new"), mount.join("dir/large"))?;
+        File::open(mount.join("dir"))?.sync_all()
+    };
+    let options = ["-o", "lease=steal,gc_delay=0,sync_interval=3600"];
+    here.mount_at(&mount, &options);
+    replace(&mount, 0).unwrap();
+    here.umount(&mount);
+    let mut seen = 0;
+    let stages =
+        ["cut", "sealed", "registered", "uploading:100", "confirmed", "promised", "sent:1", "committed", "finished"];
+    for (version, stage) in (1..).zip(stages) {
+        let mut command = here.command(&["mount", mount.to_str().unwrap(), options[0], options[1]]);
+        command.env("WALRUSFS_DIE_AT", stage);
+        assert!(run(command, Duration::from_secs(60)).status.success(), "{stage}");
+        let pid = nix::unistd::Pid::from_raw(here.pid(&mount));
+        // A file that is larger than a pack is committed in parts, and the process may die before the last byte was taken.
+        let replaced = replace(&mount, version).is_ok();
+        if replaced {
+            let _ = here.run(&["sync", mount.to_str().unwrap()]);
+        }
+        wait_until(&format!("the process dies at {stage}"), Duration::from_secs(200), || {
+            nix::sys::signal::kill(pid, None).is_err()
+        });
+        let _ = nix::mount::umount2(&mount, nix::mount::MntFlags::MNT_DETACH);
+        here.forget_state();
+        here.mount_at(&mount, &["--read-only"]);
+        let found = large_version(&mount.join("dir/large"), bytes, stage);
+        assert!(found == seen || found == version, "{stage}: version {found} after {seen} was replaced by {version}");
+        println!("{stage}: {}", if found == version { "new" } else { "old" });
+        assert!(!(replaced && stage == "finished") || found == version, "what was committed is there");
+        seen = found;
+        here.umount(&mount);
+    }
 }
 
 /// Whoever unmounts leaves a drive that another machine can write to at once, without files that have no name.

@@ -1,9 +1,11 @@
-//! A drive that two machines have written to.
+//! A drive that two machines have written to, and one that another machine follows.
 
 use crate::harness::{Machine, noise};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 fn write_durably(path: &Path, content: &[u8]) {
     let mut file = File::create(path).unwrap();
@@ -95,4 +97,74 @@ fn both_machines_keep_what_they_wrote() {
     // There is nothing left to recover.
     assert_eq!(here.ok(&["recover", "default", "--json"]).trim(), "[]");
     here.ok(&["fsck", "default", "--deep"]);
+}
+
+/// The content of version `n` of any file.
+fn version(n: u64) -> Vec<u8> {
+    [&n.to_le_bytes()[..], &noise(n, 70_000)].concat()
+}
+
+/// S-FOLLOW-1. Every commit changes all files. A reader that sees one of them in version n sees the others in that version or a later one,
+/// in whatever order it looks: commits are whole, and none older than one that was seen comes back.
+#[test]
+fn a_reader_follows_whole_commits_and_never_goes_back() {
+    const NAMES: [&str; 5] = ["a", "dir/b", "c", "dir/d", "e"];
+    const VERSIONS: u64 = 10;
+    let mut here = Machine::new();
+    let mount = here.mount_with(&["-o", "sync_interval=3600"]);
+    fs::create_dir(mount.join("dir")).unwrap();
+    NAMES.iter().for_each(|name| write_durably(&mount.join(name), &version(0)));
+    here.sync(&mount);
+    let mut there = here.elsewhere();
+    let other = there.mount_with(&["--read-only"]);
+    // When each version was committed, from 1 on.
+    let committed: Mutex<Vec<Instant>> = Mutex::default();
+    let (mut last, mut looks, mut slowest) = (0, 0_u64, Duration::ZERO);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 1..=VERSIONS {
+                for (nth, name) in NAMES.iter().enumerate() {
+                    if (nth as u64 + n).is_multiple_of(2) {
+                        write_durably(&mount.join(name), &version(n));
+                    } else {
+                        write_durably(&mount.join("beside"), &version(n));
+                        fs::rename(mount.join("beside"), mount.join(name)).unwrap();
+                    }
+                }
+                here.sync(&mount);
+                committed.lock().unwrap().push(Instant::now());
+                // Sometimes the reader misses a commit.
+                std::thread::sleep(Duration::from_secs(n % 4 * 2));
+            }
+        });
+        while last < VERSIONS {
+            looks += 1;
+            let mut order = NAMES.to_vec();
+            order.rotate_left((looks % 5) as usize);
+            if looks.is_multiple_of(2) {
+                order.reverse();
+            }
+            for name in order {
+                let mut content = fs::read(other.join(name)).unwrap();
+                let mut n = u64::from_le_bytes(content[..8].try_into().unwrap());
+                if content != version(n) {
+                    // A file that was open goes on in the newer commit.
+                    content = fs::read(other.join(name)).unwrap();
+                    n = u64::from_le_bytes(content[..8].try_into().unwrap());
+                }
+                assert!(content == version(n), "{name} of version {n} is not whole: {} bytes", content.len());
+                assert!(n >= last, "{name} is of version {n} after {last} was seen");
+                last = n;
+            }
+            let waiting = committed.lock().unwrap().get(last as usize).map(Instant::elapsed);
+            slowest = slowest.max(waiting.unwrap_or_default());
+            assert!(slowest < Duration::from_secs(10), "version {last} is shown, a later one is {slowest:?} old");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    println!("{looks} looks at {VERSIONS} commits, never more than {slowest:?} behind");
+    assert_eq!(fs::write(other.join("new"), b"").unwrap_err().raw_os_error(), Some(libc::EROFS));
+    assert!(!other.join("beside").exists());
+    there.umount(&other);
+    here.umount(&mount);
 }

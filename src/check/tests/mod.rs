@@ -3,6 +3,7 @@
 
 mod books;
 mod names;
+mod rescue;
 mod tree;
 
 use super::mend::{Mended, Writer, mend};
@@ -14,6 +15,7 @@ use crate::journal::tests::power_cut::PowerCut;
 use crate::sync::tests::sim::Outside;
 use crate::sync::tests::{Machine, ROOT, SUPER, World, call, no_fault};
 use crate::tree::record::{Batch, Key, KeyKind, Record, Space};
+use crate::tree::{DriveState, Tree};
 use crate::vfs::{Barrier, WriteFlags, XattrMode};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -115,6 +117,27 @@ impl Patient {
         patient.machine().sync();
         patient.again();
         patient
+    }
+
+    /// Another machine that opens damaged drives.
+    fn again_damaged(&mut self) {
+        self.open_damaged();
+        self.again();
+    }
+
+    /// From now on machines open damaged drives, as `walrusfs fsck` does.
+    fn open_damaged(&mut self) {
+        self.world.on_demand = true;
+        self.world.opener = Arc::new(|world, drive, reader, rt| {
+            let storage = SimStorage(Arc::clone(&world.outside));
+            let source = Certain::new(reader.clone(), &storage);
+            let seen = DriveState { sequence: drive.sequence, root: drive.root, log: &drive.log };
+            rt.block_on(async {
+                let blobs: Vec<([u8; 32], u64)> =
+                    storage.held().await?.into_iter().map(|held| (held.blob_id, held.size)).collect();
+                Tree::open_damaged(seen, &blobs, &source, &world.keys, 1 << 20).await
+            })
+        });
     }
 
     fn machine(&self) -> &Machine {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use std::panic::AssertUnwindSafe;
 
 /// Every unit of `kind` in the packs of the pool: blob, offset and sealed length.
-fn units(patient: &Patient, kind: UnitKind) -> Vec<([u8; 32], u64, u32)> {
+pub(super) fn units(patient: &Patient, kind: UnitKind) -> Vec<([u8; 32], u64, u32)> {
     let blobs: Vec<([u8; 32], u64)> = {
         let outside = patient.world.outside.lock();
         outside.pool.keys().filter_map(|id| Some((*id, outside.archive.get(id)?.len() as u64))).collect()
@@ -33,7 +33,7 @@ fn units(patient: &Patient, kind: UnitKind) -> Vec<([u8; 32], u64, u32)> {
 }
 
 /// Changes a byte of a blob on the nodes.
-fn spoil(patient: &Patient, blob: [u8; 32], offset: u64) {
+pub(super) fn spoil(patient: &Patient, blob: [u8; 32], offset: u64) {
     let mut outside = patient.world.outside.lock();
     let bytes = outside.archive.get_mut(&blob).unwrap();
     let mut spoiled = bytes.to_vec();
@@ -42,7 +42,7 @@ fn spoil(patient: &Patient, blob: [u8; 32], offset: u64) {
 }
 
 /// The units of the tree that the newest root reaches, leaves of `table` or of files.
-fn leaves(patient: &Patient) -> Vec<([u8; 32], u64)> {
+pub(super) fn leaves(patient: &Patient) -> Vec<([u8; 32], u64)> {
     let packs: BTreeMap<u64, PackEntry> = patient
         .keys(Space::Table)
         .into_iter()
@@ -67,7 +67,7 @@ fn a_lost_node_is_found_and_content_comes_back_from_the_packs() {
         let mut patient = Patient::new(2500);
         let (blob, offset) = leaves(&patient)[nth];
         spoil(&patient, blob, offset);
-        // Without the node that holds the next pack's number the drive does not open at all (docs/fsck.md).
+        // Without the node that holds the next pack's number only a check opens the drive (see `rescue`).
         if std::panic::catch_unwind(AssertUnwindSafe(|| patient.again())).is_err() {
             unopenable += 1;
             continue;
@@ -112,7 +112,7 @@ fn a_lost_node_is_found_and_content_comes_back_from_the_packs() {
 
 /// Whether some file has this content: under its name, in `lost+found` or in a directory that is there. A copy shares the chunks
 /// of another file, and packs know them by the other's inode.
-fn is_somewhere(patient: &Patient, content: &[u8]) -> bool {
+pub(super) fn is_somewhere(patient: &Patient, content: &[u8]) -> bool {
     let machine = patient.machine();
     let files = patient.keys(Space::Files).into_iter().filter_map(|(key, record)| match record {
         Record::Inode(inode) if inode.size == content.len() as u64 && inode.nlink > 0 => Some(key.owner),
@@ -182,4 +182,30 @@ fn a_pack_that_nothing_brings_back_can_be_removed_file_by_file() {
     patient.again();
     let left = patient.check(true);
     assert!(left.is_clean(), "{:#?}", left.findings);
+}
+
+#[test]
+fn a_small_pack_that_cannot_be_read_stops_no_commit() {
+    let mut patient = Patient::new(5);
+    patient.file(ROOT, "", "victim", &noise(77, 3_000));
+    patient.machine().sync();
+    for nth in 0..3 {
+        patient.file(ROOT, "", &format!("later-{nth}"), &noise(80 + nth, 200));
+        patient.machine().sync();
+    }
+    let victim = patient.ino("victim").unwrap();
+    let Some(Record::Extents(extents)) = patient.record(&Key::extents(victim, 0)) else { panic!("no extents") };
+    let pack = extents[0].chunk(0).unwrap().pack;
+    let Some(Record::Pack(entry)) = patient.record(&Key::pack(pack)) else { panic!("no pack") };
+    assert!(entry.size < 25_000, "the pack is not small: {entry:?}");
+    assert_eq!(entry.live, u64::from(extents[0].chunk(0).unwrap().stored), "something else lives in it");
+    patient.again();
+    patient.world.outside.lock().archive.remove(&entry.blob_id);
+    for nth in 0..12 {
+        patient.file(ROOT, "", &format!("after-{nth}"), &noise(90 + nth, 70_000));
+        patient.machine().sync();
+    }
+    patient.again();
+    patient.files.remove("victim");
+    assert_eq!(patient.damaged(), Vec::<String>::new());
 }

@@ -4,7 +4,7 @@ use super::request::{DriveName, Handover};
 use super::serve::{OpenDrive, Pipeline};
 use super::spawn::Parent;
 use crate::cache::{CacheConfig, PackReader, SliverCache};
-use crate::cli::config::Config;
+use crate::check::{Certain, Storage, WalrusStorage};
 use crate::cli::control::Status;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::home::{Home, private_dir};
@@ -13,15 +13,14 @@ use crate::cli::output;
 use crate::cli::session::{self, Account};
 use crate::crypto::slots::{Argon2Cost, Passphrase, SlotSecret};
 use crate::drive::{self, CreateOptions, DriveClient, Holder, Secrets};
-use crate::error::{FsError, FsResult, Kind};
+use crate::error::{FsResult, Kind};
 use crate::fuse::Loader;
 use crate::ids::DriveUid;
 use crate::journal::{Damage, Journal, Limits, Recovery};
 use crate::seam::{BlockDir, Clock, OsDir, OsRandom, Random, SystemClock};
-use crate::sync::{self, Engine, Parts, Reopened, WalrusNetwork, WalrusSlivers};
-use crate::tree::record::Batch;
+use crate::sync::{self, Engine, Parts, Pins, Reopened, WalrusNetwork, WalrusSlivers};
 use crate::tree::{DriveState as TreeState, Ground, Tree};
-use crate::vfs::{self, Needs, Vfs};
+use crate::vfs::{self, Ahead, Needs, Vfs};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use nix::fcntl::{Flock, FlockArg};
@@ -30,10 +29,11 @@ use redstuff::Params;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use walrus_client::chain::{Committee, WalrusState};
+use walrus_client::client::WalrusClient;
 use zeroize::Zeroizing;
 
 /// Encoded capacity of the drive that is made unasked, bytes (design.md 10).
@@ -65,102 +65,22 @@ pub(crate) async fn open(home: &Home, handover: &Handover, parent: &mut Parent) 
         parent.say(line);
     }
     let holder = holder(home)?;
+    // A mount works offline, on the state that was seen last; what it then does goes to the chain only.
+    account.remembered.serve(true);
     let drive = Arc::new(open_drive(handover, &mut account, holder, parent).await?);
     let state = account.client.state().await;
     let state =
         state.map_err(|error| Failure::from_fs("opening the drive", drive::chain_error("the network", error)))?;
     let read_only = decide_read_only(&request.options, &drive, parent)?;
     let lock = lock_drive(home, &drive.state().uid(), read_only).await?;
-    let assembly = Assembly { home, options: &request.options, account: &account, drive, state, read_only, lock };
-    assembly.open(parent).await
-}
-
-/// Puts a journal aside that has lost its base, and names all that were put aside: nothing else touches them. The drive
-/// must not be mounted here.
-///
-/// # Errors
-/// [`Code::Busy`] when it is; what the disk says.
-pub(crate) async fn set_aside(home: &Home, drive: &DriveClient) -> Result<Vec<PathBuf>, Failure> {
-    const ASIDE: &str = "conflict-";
-    let uid = drive.state().uid();
-    let lock = lock_drive(home, &uid, false).await?;
-    let dir = drive_dir(home, &uid);
-    let state = drive.state();
-    let keys = drive.keys();
-    let found = tokio::task::spawn_blocking(move || -> FsResult<Vec<PathBuf>> {
-        let journal = dir.join("journal");
-        if journal.is_dir()
-            && sync::has_lost_base(Box::new(OsDir::open(&journal)?), &keys, state.sequence(), state.facts.tag)?
-        {
-            std::fs::rename(&journal, dir.join(format!("{ASIDE}{}", SystemClock.now_ms())))?;
-            File::open(&dir)?.sync_all()?;
-        }
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(&dir)? {
-            let entry = entry?;
-            if entry.file_name().to_str().is_some_and(|name| name.starts_with(ASIDE)) {
-                found.push(entry.path());
-            }
-        }
-        found.sort();
-        Ok(found)
-    });
-    let found = found
-        .await
-        .map_err(|error| Failure::new(Code::Failed, "looking at the journal was interrupted").caused_by(error))?
-        .map_err(|error| Failure::from_fs("the journal cannot be put aside", error))?;
-    drop(lock);
-    Ok(found)
-}
-
-/// The drive as this machine saw it: a journal that was put aside, on the state that it stands on. Also the journal's
-/// changes, and what the disk lost of it.
-///
-/// # Errors
-/// When that state is gone: its packs are kept for `gc_delay` only.
-pub(crate) async fn own_side(service: &Service, dir: &Path) -> Result<(sync::Side, Vec<Batch>, Vec<String>), Failure> {
-    let failed = |error: FsError| Failure::from_fs(format!("the journal in {} cannot be read", dir.display()), error);
-    let (keys, reader) = (Arc::clone(&service.parts.keys), service.parts.reader.clone());
-    let block_dir = Box::new(OsDir::open(dir).map_err(|error| failed(error.into()))?);
-    let (journal, recovery) = Journal::open(block_dir, Arc::clone(&keys), Limits::default()).map_err(failed)?;
-    let ground = sync::ground_of(&recovery).map_err(failed)?;
-    let tree = Arc::new(Tree::on_ground(&ground, &reader, &keys, OWN_SIDE_CACHE).await.map_err(failed)?);
-    let lost = losses(&recovery);
-    let batches = recovery.batches.iter().map(|(_, batch)| batch.clone()).collect();
-    let config = vfs::Config { read_only: true, ..vfs::Config::default() };
-    let uid = service.drive.state().uid();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let vfs = Vfs::start(config, uid, Arc::clone(&tree), Arc::new(journal), recovery, None, clock).map_err(failed)?;
-    let vfs = Arc::new(vfs);
-    let loader = sync::Loader::new(Arc::clone(&vfs), Arc::clone(&tree), reader, keys);
-    Ok((sync::Side { vfs, tree, loader }, batches, lost))
-}
-
-/// Memory for nodes of the state that a journal stands on, bytes.
-const OWN_SIDE_CACHE: usize = 16 << 20;
-
-/// Opens a drive without mounting it: everything of a mount but the kernel. A read-only one sees the newest commit; a
-/// writer takes the journal of this machine and deletes no packs.
-///
-/// # Errors
-/// As [`open`]; [`Code::Busy`] when a writer is wanted and the drive is mounted on this machine.
-pub(crate) async fn unmounted(
-    home: &Home,
-    account: &Account,
-    drive: DriveClient,
-    read_only: bool,
-) -> Result<Arc<Service>, Failure> {
-    let label = DriveName::Label(drive.state().label.clone());
-    let configured = Config::load(home)?.options(Some(&label))?;
-    let options = MountOptions { read_only, gc_delay: Some(Duration::MAX), ..configured };
-    let drive = Arc::new(drive);
-    let state = account.client.state().await;
-    let state =
-        state.map_err(|error| Failure::from_fs("opening the drive", drive::chain_error("the network", error)))?;
-    let mut parent = Parent::none();
-    let read_only = decide_read_only(&options, &drive, &mut parent)?;
-    let lock = lock_drive(home, &drive.state().uid(), read_only).await?;
-    Assembly { home, options: &options, account, drive, state, read_only, lock }.service(&mut parent).await
+    let options = &request.options;
+    let assembly = Assembly { home, options, account: &account, drive, state, read_only, lock, damaged: false };
+    let opened = assembly.open(parent).await;
+    if account.remembered.is_offline() {
+        parent.say("the network does not answer: this is the drive as it was seen last; what you change is kept in the journal until it does");
+    }
+    account.remembered.serve(false);
+    opened
 }
 
 /// This machine's lease id, kept in state/: whoever loses state/ waits for the old lease.
@@ -304,7 +224,11 @@ async fn create_default(account: &mut Account, holder: Holder, parent: &mut Pare
 }
 
 /// Whether the mount is read-only, given who holds the lease.
-fn decide_read_only(options: &MountOptions, drive: &DriveClient, parent: &mut Parent) -> Result<bool, Failure> {
+pub(super) fn decide_read_only(
+    options: &MountOptions,
+    drive: &DriveClient,
+    parent: &mut Parent,
+) -> Result<bool, Failure> {
     /// Another machine takes over only this long after the lease's end (design.md 8), milliseconds.
     const GRACE_MS: u64 = 120_000;
     if options.read_only {
@@ -333,7 +257,7 @@ fn decide_read_only(options: &MountOptions, drive: &DriveClient, parent: &mut Pa
 }
 
 /// The lock that makes this the only process that writes to the drive on this machine.
-async fn lock_drive(home: &Home, uid: &DriveUid, read_only: bool) -> Result<Option<Flock<File>>, Failure> {
+pub(super) async fn lock_drive(home: &Home, uid: &DriveUid, read_only: bool) -> Result<Option<Flock<File>>, Failure> {
     if read_only {
         return Ok(None);
     }
@@ -359,24 +283,32 @@ async fn lock_drive(home: &Home, uid: &DriveUid, read_only: bool) -> Result<Opti
     }
 }
 
-fn drive_dir(home: &Home, uid: &DriveUid) -> PathBuf {
+pub(super) fn drive_dir(home: &Home, uid: &DriveUid) -> PathBuf {
     home.drives().join(hex::encode(&uid.0[..16]))
 }
 
 /// Everything that the rooms of an open drive are made from.
-struct Assembly<'a> {
-    home: &'a Home,
-    options: &'a MountOptions,
-    account: &'a Account,
-    drive: Arc<DriveClient>,
-    state: Arc<WalrusState>,
-    read_only: bool,
-    lock: Option<Flock<File>>,
+pub(super) struct Assembly<'a> {
+    pub(super) home: &'a Home,
+    pub(super) options: &'a MountOptions,
+    pub(super) account: &'a Account,
+    pub(super) drive: Arc<DriveClient>,
+    pub(super) state: Arc<WalrusState>,
+    pub(super) read_only: bool,
+    pub(super) lock: Option<Flock<File>>,
+    /// Whether a drive is opened too whose tree is damaged: for looking at it and mending, never for a mount.
+    pub(super) damaged: bool,
 }
 
 impl Assembly<'_> {
     async fn open(self, parent: &mut Parent) -> Result<OpenDrive, Failure> {
+        let home = self.home;
         let service = self.service(parent).await?;
+        let file = drive_dir(home, &service.drive.state().uid()).join("pins");
+        let pins = Pins::open(service.engine.loader().clone(), &file)
+            .map_err(|error| Failure::from_fs("the pinned folders are not known", error))?;
+        // Nobody else sets it.
+        let _ = service.pins.set(pins);
         let follow = tokio::spawn(follow(Arc::downgrade(&service)));
         drop(follow);
         let (vfs, read_only) = (Arc::clone(&service.parts.vfs), service.read_only);
@@ -385,7 +317,7 @@ impl Assembly<'_> {
         Ok(OpenDrive { vfs, loader, pipeline, source, read_only })
     }
 
-    async fn service(self, parent: &mut Parent) -> Result<Arc<Service>, Failure> {
+    pub(super) async fn service(self, parent: &mut Parent) -> Result<Arc<Service>, Failure> {
         let opening = |error| Failure::from_fs("the drive cannot be opened", error);
         let options = self.options;
         let params = Params::new(self.state.n_shards())
@@ -402,14 +334,20 @@ impl Assembly<'_> {
             ..CacheConfig::default()
         });
         let reader = PackReader::new(Arc::new(WalrusSlivers::new(Arc::clone(&self.account.client), params)), slivers);
-        let tree = open_tree(&self.drive, &reader, memory).await.map_err(opening)?;
+        let tree = if self.damaged {
+            open_damaged(&self.account.client, &self.drive, &reader, memory).await
+        } else {
+            open_tree(&self.drive, &reader, memory).await
+        };
+        let tree = tree.map_err(opening)?;
         let (journal, recovery, orphans) = self.journal(&uid, tree.ground().map_err(opening)?).await?;
         for line in losses(&recovery) {
             parent.say(line);
         }
         let config = vfs::Config {
             dirty_bytes: memory / 16,
-            cache_bytes: memory / 16,
+            cache_bytes: memory / 8,
+            ahead_bytes: memory / 20,
             read_only: self.read_only,
             root_owner: (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw()),
             ..vfs::Config::default()
@@ -422,11 +360,14 @@ impl Assembly<'_> {
             Arc::clone(&self.drive),
             params,
             options.lease == Lease::Steal,
-        );
+        )
+        .behind(self.account.remembered.is_offline());
         let parts = Parts { vfs: Arc::clone(&vfs), tree, journal, keys, reader, network: Arc::new(network), clock };
         let mut config = sync::Config::default();
         config.interval = options.sync_interval.unwrap_or(config.interval);
         config.gc_delay = options.gc_delay.unwrap_or(config.gc_delay);
+        // What mends says when to commit.
+        config.on_demand = self.damaged;
         config.pack_target = options.pack_size.unwrap_or(config.pack_target);
         let seen = self.drive.state().facts.committed_at_ms;
         let engine = if self.read_only {
@@ -442,6 +383,8 @@ impl Assembly<'_> {
             client: Arc::clone(&self.account.client),
             read_only: self.read_only,
             expires_at_ms: expires,
+            runtime: tokio::runtime::Handle::current(),
+            pins: OnceLock::new(),
             committee: Mutex::new(Arc::clone(&self.state.committee)),
             _lock: self.lock,
         }))
@@ -457,7 +400,7 @@ impl Assembly<'_> {
         };
         let keys = self.drive.keys();
         let state = self.drive.state();
-        let limits = Limits { bytes: self.options.journal_size.unwrap_or(DEFAULT_JOURNAL), ..Limits::default() };
+        let limits = Limits::of(self.options.journal_size.unwrap_or(DEFAULT_JOURNAL));
         let label = state.label.clone();
         let (tag, read_only) = (state.facts.tag, self.read_only);
         tokio::task::spawn_blocking(move || {
@@ -491,7 +434,7 @@ impl Assembly<'_> {
 pub(crate) const DEFAULT_JOURNAL: u64 = 3 << 30;
 
 /// What the disk lost of the journal, for the user; also logged.
-fn losses(recovery: &Recovery) -> Vec<String> {
+pub(super) fn losses(recovery: &Recovery) -> Vec<String> {
     let lost = &recovery.lost;
     if lost.torn_bytes > 0 {
         tracing::info!(bytes = lost.torn_bytes, "the journal ended in an unfinished write that nobody was promised");
@@ -522,14 +465,32 @@ async fn open_tree(drive: &DriveClient, reader: &PackReader, memory: u64) -> FsR
     }
 }
 
+/// The tree of a drive, as far as there is one.
+async fn open_damaged(
+    client: &Arc<WalrusClient>,
+    drive: &Arc<DriveClient>,
+    reader: &PackReader,
+    memory: u64,
+) -> FsResult<Tree> {
+    let storage = WalrusStorage::new(Arc::clone(client), Arc::clone(drive));
+    let blobs: Vec<([u8; 32], u64)> = storage.held().await?.into_iter().map(|held| (held.blob_id, held.size)).collect();
+    let source = Certain::new(reader.clone(), &storage);
+    let state = drive.state();
+    let (keys, cache) = (drive.keys(), usize::try_from(memory / 16).unwrap_or(usize::MAX));
+    let seen = TreeState { sequence: state.sequence(), root: state.root(), log: &state.object.log };
+    Tree::open_damaged(seen, &blobs, &source, &keys, cache).await
+}
+
 /// What the loop of the mount and the kernel's requests use of an open drive.
 pub(crate) struct Service {
     pub(crate) engine: Engine,
     pub(crate) parts: Parts,
     pub(crate) drive: Arc<DriveClient>,
-    pub(crate) client: Arc<walrus_client::client::WalrusClient>,
+    pub(crate) client: Arc<WalrusClient>,
     read_only: bool,
     expires_at_ms: AtomicU64,
+    runtime: tokio::runtime::Handle,
+    pins: OnceLock<Pins>,
     /// The nodes of the epoch, for `status`.
     committee: Mutex<Arc<Committee>>,
     /// Held as long as the drive is open.
@@ -541,14 +502,28 @@ impl Service {
     async fn look(&self) -> FsResult<()> {
         let state = self.drive.refresh().await?;
         if self.read_only && state.sequence() > self.parts.tree.sequence() {
-            let seen = TreeState { sequence: state.sequence(), root: state.root(), log: &state.object.log };
-            self.parts.tree.follow(seen, &self.parts.reader, &self.parts.keys).await?;
-            self.engine.seen_commit(state.facts.committed_at_ms);
+            self.turn_to(&state).await?;
         }
         let walrus = self.client.state().await.map_err(|error| drive::chain_error("the network", error))?;
         let ends = state.pool.ends_at_ms(&walrus, SystemClock.now_ms());
         self.expires_at_ms.store(ends, Ordering::Relaxed);
         *self.committee.lock() = Arc::clone(&walrus.committee);
+        Ok(())
+    }
+}
+
+impl Service {
+    /// Shows a newer commit. The kernel answers from what it remembers of the older one until its trust has run out: first
+    /// that is waited for, so that nobody who saw the newer one sees the older one again.
+    async fn turn_to(&self, state: &drive::DriveState) -> FsResult<()> {
+        let parts = &self.parts;
+        parts.vfs.set_turning(true);
+        tokio::time::sleep(crate::fuse::Limits::reader().cached + Duration::from_millis(100)).await;
+        let seen = TreeState { sequence: state.sequence(), root: state.root(), log: &state.object.log };
+        let followed = parts.tree.follow(seen, &parts.reader, &parts.keys).await;
+        parts.vfs.set_turning(false);
+        followed?;
+        self.engine.seen_commit(state.facts.committed_at_ms);
         Ok(())
     }
 }
@@ -573,6 +548,10 @@ async fn follow(service: std::sync::Weak<Service>) {
 impl Loader for Service {
     fn load(&self, needs: Needs) -> BoxFuture<'_, FsResult<()>> {
         self.engine.loader().load(needs).boxed()
+    }
+
+    fn read_ahead(&self, ahead: Ahead) {
+        self.engine.loader().read_ahead(ahead, &self.runtime);
     }
 
     fn certify(&self) -> BoxFuture<'_, FsResult<()>> {
@@ -607,6 +586,10 @@ impl Pipeline for Service {
         .boxed()
     }
 
+    fn pins(&self) -> Option<&Pins> {
+        self.pins.get()
+    }
+
     fn describe(&self, status: &mut Status) {
         let now = self.engine.status();
         status.drive_id = Some(self.drive.id().to_string());
@@ -619,6 +602,7 @@ impl Pipeline for Service {
         status.used_bytes = now.used_bytes;
         status.expires_at = Some(output::time(self.expires_at_ms.load(Ordering::Relaxed)));
         status.cache_bytes = now.reads.cache.disk_bytes;
+        status.reads = now.reads;
         status.problem = now.problem.map(|problem| problem.message);
         status.certified_at_ms = now.certified_at_ms.filter(|ms| *ms > 0);
         status.expires_at_ms = Some(self.expires_at_ms.load(Ordering::Relaxed));

@@ -2,16 +2,18 @@
 //!
 //! The command looks at what it was given ([`request`]), starts a process of its own for the mount ([`spawn`]) and tells the
 //! user what that process reports. The process ([`daemon`]) opens the drive ([`assemble`]), mounts it and serves it until it is
-//! unmounted. In the foreground the command is that process itself.
+//! unmounted. In the foreground the command is that process itself. Checking and mending open a drive without a mount ([`unmounted`]).
 
 pub(crate) mod assemble;
 pub mod daemon;
+mod local;
 mod metrics;
 mod notify;
 mod remount;
 pub mod request;
 pub mod serve;
 pub mod spawn;
+pub(crate) mod unmounted;
 
 use super::args::MountArgs;
 use super::config::Config;

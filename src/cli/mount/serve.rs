@@ -5,7 +5,7 @@
 
 use super::request::{Handover, MountRequest};
 use super::spawn::Parent;
-use super::{assemble, metrics, notify};
+use super::{assemble, local, metrics, notify};
 use crate::cli::control::{self, Answer, Envelope, Request, Status, VERSION};
 use crate::cli::exit::{Code, Failure};
 use crate::cli::home::Home;
@@ -14,6 +14,7 @@ use crate::cli::output;
 use crate::cli::umount::from_mount;
 use crate::error::FsResult;
 use crate::fuse::{self, Limits, Loader, MountError, MountSpec, Mounted, Mountpoint};
+use crate::sync::Pins;
 use crate::vfs::Vfs;
 use futures::future::BoxFuture;
 use nix::errno::Errno;
@@ -58,6 +59,8 @@ pub(crate) trait Pipeline: Send + Sync {
     fn let_go(&self) -> BoxFuture<'_, FsResult<()>>;
     /// Stops the background work, makes the journal durable, and gives the lease back when nothing is pending.
     fn close(&self) -> BoxFuture<'_, FsResult<()>>;
+    /// What is kept on this machine on purpose, once the drive is open.
+    fn pins(&self) -> Option<&Pins>;
     /// Fills in what `status` shows of the drive and the network.
     fn describe(&self, status: &mut Status);
 }
@@ -91,23 +94,22 @@ struct Order {
 }
 
 /// Somebody at the control socket.
-struct Peer(UnixStream);
+pub(super) struct Peer(UnixStream);
 
 impl Peer {
-    /// Says `answer`. Whoever went away needs none.
-    async fn say(&mut self, answer: &Answer) {
-        if let Ok(mut line) = serde_json::to_vec(answer) {
-            line.push(b'\n');
-            let _ = tokio::time::timeout(REQUEST_PATIENCE, self.0.write_all(&line)).await;
-        }
+    /// Says `answer`; whether somebody is still there to hear it.
+    pub(super) async fn say(&mut self, answer: &Answer) -> bool {
+        let Ok(mut line) = serde_json::to_vec(answer) else { return false };
+        line.push(b'\n');
+        matches!(tokio::time::timeout(REQUEST_PATIENCE, self.0.write_all(&line)).await, Ok(Ok(())))
     }
 
     async fn finish(&mut self, result: Result<(), Failure>) {
         let answer = match result {
-            Ok(()) => Answer::Done { status: None },
+            Ok(()) => Answer::Done { status: None, held: Vec::new() },
             Err(failure) => Answer::Failed { code: failure.code() as u8, message: failure.to_string() },
         };
-        self.say(&answer).await;
+        let _ = self.say(&answer).await;
     }
 }
 
@@ -417,7 +419,12 @@ async fn answer(mut peer: Peer, mount: Arc<Mount>) {
         Err(failure) => return peer.finish(Err(failure)).await,
     };
     match request {
-        Request::Status => peer.say(&Answer::Done { status: Some(Box::new(mount.status())) }).await,
+        Request::Status => {
+            peer.say(&Answer::Done { status: Some(Box::new(mount.status())), held: Vec::new() }).await;
+        }
+        Request::Prefetch { .. } | Request::Pin { .. } | Request::Unpin { .. } | Request::Pins => {
+            local::answer(mount.drive.get(), request, &mut peer).await;
+        }
         Request::Sync { timeout } => {
             let result = mount.sync(timeout.map(Duration::from_secs), &mut peer).await;
             peer.finish(result).await;

@@ -1,6 +1,8 @@
 //! The pipeline against machines that die and networks that fail, on a disk that loses power: what was acknowledged is
 //! there afterwards, and what the chain shows is always a whole state that the machine went through.
 
+mod ahead;
+mod figures;
 pub(crate) mod sim;
 
 use super::{Config, Engine, Parts, Reopened, Standing, reopen};
@@ -29,7 +31,16 @@ pub(crate) struct World {
     pub(crate) outside: Arc<Mutex<Outside>>,
     pub(crate) keys: Arc<KeyRing>,
     sealed: Arc<Sealed>,
+    /// How machines open the drive.
+    pub(crate) opener: Opener,
+    /// Whether machines commit only when somebody waits for it.
+    pub(crate) on_demand: bool,
+    /// Size of a full pack, bytes.
+    pub(crate) pack_target: u64,
 }
+
+/// Opens the tree of a drive.
+pub(crate) type Opener = Arc<dyn Fn(&World, &DriveObject, &PackReader, &Runtime) -> FsResult<Tree> + Send + Sync>;
 
 impl World {
     pub(crate) fn new() -> Self {
@@ -43,7 +54,13 @@ impl World {
         );
         let mut outside = Outside::default();
         outside.capacity = 1 << 30;
-        Self { outside: Arc::new(Mutex::new(outside)), keys: Arc::new(keys.observed_by(sealed.clone())), sealed }
+        outside.shards = 10;
+        let opener: Opener = Arc::new(|world, drive, reader, rt| {
+            let seen = DriveState { sequence: drive.sequence, root: drive.root, log: &drive.log };
+            rt.block_on(Tree::open(seen, reader, &world.keys, 1 << 20))
+        });
+        let keys = Arc::new(keys.observed_by(sealed.clone()));
+        Self { outside: Arc::new(Mutex::new(outside)), keys, sealed, opener, on_demand: false, pack_target: 100_000 }
     }
 
     /// Everything of a machine on `disk` that sees the Drive as `drive`, and the blobs that an earlier life left.
@@ -51,9 +68,19 @@ impl World {
         let old = drive.sequence < self.outside.lock().drive.sequence;
         let source = Archive { outside: Arc::clone(&self.outside), deleted: old };
         let slivers = SliverCache::open(&CacheConfig { memory_bytes: 1 << 20, ..CacheConfig::default() });
-        let reader = PackReader::new(Arc::new(source), slivers);
-        let seen = DriveState { sequence: drive.sequence, root: drive.root, log: &drive.log };
-        let tree = Arc::new(rt.block_on(Tree::open(seen, &reader, &self.keys, 1 << 20)).unwrap());
+        self.parts_with(disk, drive, network, rt, PackReader::new(Arc::new(source), slivers))
+    }
+
+    /// As [`World::parts`], reading packs through `reader`.
+    fn parts_with(
+        &self,
+        disk: &PowerCut,
+        drive: &DriveObject,
+        network: Sim,
+        rt: &Runtime,
+        reader: PackReader,
+    ) -> (Parts, Vec<[u8; 32]>) {
+        let tree = Arc::new((self.opener)(self, drive, &reader, rt).unwrap());
         let limits = Limits { segment: 1 << 16, ..Limits::default() };
         let Reopened::Ready(standing) =
             reopen(disks(disk), &self.keys, limits, tree.ground().unwrap(), drive.tag).unwrap()
@@ -80,7 +107,8 @@ impl World {
         let rt = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let drive = self.outside.lock().drive.clone();
         let (parts, orphans) = self.parts(&disk, &drive, Sim::new(&self.outside, fates), &rt);
-        let config = Config { gc_delay, pack_target: 100_000, ..Config::default() };
+        let (on_demand, pack_target) = (self.on_demand, self.pack_target);
+        let config = Config { gc_delay, pack_target, on_demand, ..Config::default() };
         let engine = {
             let _on = rt.enter();
             Arc::new(Engine::start(parts.clone(), config, None, orphans))
@@ -359,6 +387,125 @@ fn a_network_that_fails_now_and_then_costs_time_only() {
         assert_eq!(world.outside.lock().unfinished(), 0, "seed {seed}");
         assert_history(&world, 0);
     }
+}
+
+/// A file of `bytes` in the root directory.
+async fn put(engine: &Engine, vfs: &Vfs, name: &str, bytes: &[u8]) {
+    let made = call(engine, || vfs.mknod(&SUPER, ROOT, name.as_bytes(), libc::S_IFREG | 0o644, 0)).await.unwrap();
+    for (nth, part) in bytes.chunks(50_000).enumerate() {
+        call(engine, || vfs.write(made.ino, nth as u64 * 50_000, part, WriteFlags::default())).await.unwrap();
+    }
+    vfs.forget(made.ino, 1);
+}
+
+async fn read_file(engine: &Engine, vfs: &Vfs, name: &str) -> Vec<u8> {
+    let found = call(engine, || vfs.lookup(ROOT, name.as_bytes())).await.unwrap();
+    let bytes = call(engine, || vfs.read(found.ino, 0, 1 << 20)).await.unwrap();
+    vfs.forget(found.ino, 1);
+    bytes
+}
+
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut out = vec![0; len];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
+    out
+}
+
+#[test]
+fn reads_that_fail_during_a_commit_cost_time_only() {
+    const FILES: u64 = 30;
+    let edited = |n: u64| {
+        let mut bytes = noise(n, 90_000);
+        bytes[70_000..70_010].copy_from_slice(b"0123456789");
+        bytes
+    };
+    let mut at = 1;
+    loop {
+        let world = World::new();
+        let machine = world.boot(PowerCut::default(), no_fault());
+        machine.run(async {
+            for n in 0..FILES {
+                put(&machine.engine, &machine.parts.vfs, &format!("f{n}"), &noise(n, 90_000)).await;
+            }
+        });
+        machine.sync();
+        drop(machine);
+        // A machine with nothing in its caches changes parts of chunks, which have to be read for that, and the tree.
+        let machine = world.boot(PowerCut::default(), no_fault());
+        let (engine, vfs) = (&machine.engine, &machine.parts.vfs);
+        machine.run(async {
+            for n in 0..FILES {
+                let found = call(engine, || vfs.lookup(ROOT, format!("f{n}").as_bytes())).await.unwrap();
+                call(engine, || vfs.write(found.ino, 70_000, b"0123456789", WriteFlags::default())).await.unwrap();
+                vfs.forget(found.ino, 1);
+            }
+        });
+        machine.parts.tree.clear_cache();
+        let before = world.outside.lock().reads;
+        world.outside.lock().unanswered = before + at..before + at + 3;
+        machine.sync();
+        let reads = world.outside.lock().reads - before;
+        world.outside.lock().unanswered = 0..0;
+        assert_eq!(machine.engine.status().problem, None);
+        machine.run(put(engine, vfs, "more", b"work goes on"));
+        machine.sync();
+        drop(machine);
+        let machine = world.boot(PowerCut::default(), no_fault());
+        for n in (0..FILES).step_by(7) {
+            let found = machine.run(read_file(&machine.engine, &machine.parts.vfs, &format!("f{n}")));
+            assert!(found == edited(n), "f{n}, reads from {at} on failed");
+        }
+        assert_eq!(world.outside.lock().unfinished(), 0);
+        if reads < at {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 20, "a commit of {at} reads proves little");
+}
+
+#[test]
+fn sparse_packs_are_compacted_when_space_is_short() {
+    const FILES: u64 = 60;
+    let world = World::new();
+    let machine = world.boot(PowerCut::default(), no_fault());
+    let (engine, vfs) = (&machine.engine, &machine.parts.vfs);
+    machine.run(async {
+        for n in 0..FILES {
+            put(engine, vfs, &format!("f{n}"), &noise(n, 30_000)).await;
+        }
+    });
+    machine.sync();
+    let used = world.outside.lock().used();
+    let full = machine.parts.network.encoded_len(100_000).unwrap();
+    world.outside.lock().capacity = used + 3 * full;
+    // Two of three go: hardly any pack is wholly dead.
+    machine.run(async {
+        for n in (0..FILES).filter(|n| n % 3 != 0) {
+            call(engine, || vfs.unlink(ROOT, format!("f{n}").as_bytes())).await.unwrap();
+        }
+    });
+    machine.sync();
+    machine.run(async { tokio::time::sleep(Duration::from_secs(600)).await });
+    let (after, commits) = {
+        let outside = world.outside.lock();
+        (outside.used(), outside.history.len())
+    };
+    // A quarter of the pool is free again: then there is no hurry any more.
+    let total = used + 3 * full;
+    assert!(after <= total / 4 * 3 && after < used / 10 * 7, "{after} of {total} encoded bytes, {used} before");
+    assert!(commits < 40, "{commits} commits");
+    // It comes to rest.
+    machine.run(async { tokio::time::sleep(Duration::from_secs(3600)).await });
+    assert_eq!(world.outside.lock().history.len(), commits);
+    assert_eq!(machine.engine.status().problem, None);
+    drop(machine);
+    let machine = world.boot(PowerCut::default(), no_fault());
+    for n in (0..FILES).step_by(3) {
+        let found = machine.run(read_file(&machine.engine, &machine.parts.vfs, &format!("f{n}")));
+        assert!(found == noise(n, 30_000), "f{n}");
+    }
+    assert_eq!(world.sealed.counts().1, 0, "a nonce was used for two plaintexts");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use redstuff::{Axis, BlobId, Encoded, Encoder, Params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 use sui_sdk_types::Address;
 use walrus_client::wire::message::Certificate;
@@ -44,8 +45,13 @@ pub(crate) struct Outside {
     /// Bytes of every blob ever stored; deleted ones stay for looking at old states.
     pub(crate) archive: HashMap<[u8; 32], Bytes>,
     pub(crate) capacity: u64,
+    /// Shards of the network.
+    pub(crate) shards: u16,
     epoch: u32,
     pub(crate) times_certified: HashMap<[u8; 32], u32>,
+    /// Slivers asked for so far, and which of these requests nobody answers.
+    pub(crate) reads: u64,
+    pub(crate) unanswered: Range<u64>,
 }
 
 impl Outside {
@@ -102,7 +108,8 @@ pub(crate) struct Sim {
 
 impl Sim {
     pub(crate) fn new(outside: &Arc<Mutex<Outside>>, fates: Fates) -> Self {
-        Self { outside: Arc::clone(outside), params: Params::new(10).unwrap(), fates: Mutex::new((0, fates)) }
+        let params = Params::new(outside.lock().shards).unwrap();
+        Self { outside: Arc::clone(outside), params, fates: Mutex::new((0, fates)) }
     }
 
     async fn at(&self, point: Point) -> FsResult<()> {
@@ -260,7 +267,8 @@ pub(crate) struct Archive {
 
 impl SliverSource for Archive {
     fn row_len(&self, size: u64) -> FsResult<u64> {
-        Ok(Params::new(10).unwrap().sliver_length(Axis::Primary, size).unwrap() as u64)
+        let shards = self.outside.lock().shards;
+        Ok(Params::new(shards).unwrap().sliver_length(Axis::Primary, size).unwrap() as u64)
     }
 
     fn size(&self, blob: [u8; 32]) -> BoxFuture<'static, FsResult<u64>> {
@@ -270,7 +278,11 @@ impl SliverSource for Archive {
 
     fn fetch(&self, blob: [u8; 32], size: u64, row: u16, _verify: bool) -> BoxFuture<'static, FsResult<Sliver>> {
         let len = self.row_len(size).unwrap() as usize;
-        let outside = self.outside.lock();
+        let mut outside = self.outside.lock();
+        outside.reads += 1;
+        if outside.unanswered.contains(&outside.reads) {
+            return async { Err(FsError::new(Kind::Unreachable, "nobody answers (a read)")) }.boxed();
+        }
         let there = self.deleted || outside.pool.contains_key(&blob);
         let bytes = outside.archive.get(&blob).filter(|_| there).cloned();
         async move {

@@ -270,6 +270,7 @@ impl World {
             packs,
             open: open.as_ref().map(PackWriter::number),
             small_pack: SMALL_PACK,
+            sparse: Vec::new(),
         };
         let draft = block_on(self.tree.draft(input, &self.source, &self.keys)).unwrap();
         let (commit, root) = if draft.needs_pack() {

@@ -185,6 +185,7 @@ fn a_commit_can_run_on_any_thread() {
         packs: Vec::new(),
         open: None,
         small_pack: 0,
+        sparse: Vec::new(),
     };
     let draft = world.tree.draft(input, &world.source, &world.keys);
     sendable(&draft);

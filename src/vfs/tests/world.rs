@@ -155,6 +155,7 @@ impl World {
             packs: Vec::new(),
             open: writer.as_ref().map(PackWriter::number),
             small_pack: 4096,
+            sparse: Vec::new(),
         };
         let draft = block_on(self.tree.draft(input, &self.source, &self.keys)).unwrap();
         let (commit, root) = if draft.needs_pack() {

@@ -10,9 +10,11 @@
 
 pub mod committee;
 pub mod grpc;
+mod remember;
 mod state;
 
 pub use committee::{Committee, Node};
+pub use remember::Remembering;
 pub(crate) use state::struct_tag;
 pub use state::{Chain, Packages, SharedObject, WalrusState};
 

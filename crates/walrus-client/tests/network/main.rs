@@ -11,5 +11,6 @@ mod executor;
 mod faults;
 mod limits;
 mod quilts;
+mod remember;
 mod state;
 mod support;

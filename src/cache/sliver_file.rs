@@ -1,0 +1,219 @@
+//! One sliver in one file, checksummed block by block.
+//!
+//! Layout (little-endian, version 1): magic `WFSSLIV\0`, version u16, flags u16 (bit 0: hash verified), row u16, zero u16,
+//! length u32, zero u32, blob id 32 bytes, one 16-byte checksum (truncated BLAKE3) per 64 KiB block of the sliver, one
+//! 16-byte checksum over everything before it; then the sliver.
+//!
+//! An open file keeps its header and sums in memory and remembers which blocks were right: each block is hashed once for
+//! each opening, not once for each read, and a read of blocks that were checked reads nothing but its own bytes.
+
+use super::slivers::{Sliver, SliverKey};
+use bytes::Bytes;
+use std::fs::File;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const MAGIC: &[u8; 8] = b"WFSSLIV\0";
+const VERSION: u16 = 1;
+const FIXED: usize = 24 + 32;
+const BLOCK: usize = 64 * 1024;
+const SUM: usize = 16;
+
+/// Longest sliver, bytes: more than any number of shards needs; bounds a hostile header.
+const MAX_LEN: usize = 1 << 30;
+
+/// Bytes of the file of a sliver of `len` bytes; `None` when it is longer than any sliver is.
+pub(super) fn size_of(len: usize) -> Option<u64> {
+    (len <= MAX_LEN).then(|| (FIXED + sums_len(len) + len) as u64)
+}
+
+/// Bytes of the sliver in a file of `size` bytes, about: what a place in the sliver is a part of.
+pub(super) fn about_len(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX).saturating_sub(FIXED)
+}
+
+fn sums_len(len: usize) -> usize {
+    (len.div_ceil(BLOCK) + 1) * SUM
+}
+
+pub(super) fn name(key: SliverKey) -> String {
+    format!("{}-{}", hex::encode(key.blob), key.row)
+}
+
+pub(super) fn parse_name(name: &str) -> Option<SliverKey> {
+    let (blob, row) = name.split_once('-')?;
+    let mut key = SliverKey { blob: [0; 32], row: row.parse().ok()? };
+    hex::decode_to_slice(blob, &mut key.blob).ok()?;
+    Some(key)
+}
+
+/// Writes the sliver to `path`, which must not exist.
+pub(super) fn write(path: &Path, key: SliverKey, sliver: &Sliver) -> io::Result<()> {
+    let header = Header { key, len: sliver.bytes.len(), verified: sliver.verified };
+    let mut head = Vec::with_capacity(FIXED + sums_len(header.len));
+    head.extend_from_slice(&header.bytes());
+    for block in sliver.bytes.chunks(BLOCK) {
+        head.extend_from_slice(&checksum(block));
+    }
+    let own = checksum(&head);
+    head.extend_from_slice(&own);
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(&head)?;
+    file.write_all(&sliver.bytes)
+}
+
+/// A sliver's file, open and with a right header.
+#[derive(Debug)]
+pub(super) struct SliverFile {
+    file: File,
+    len: usize,
+    verified: bool,
+    block_sums: Vec<u8>,
+    /// One bit for each block: it was read once since the file was opened, and its sum was right.
+    checked: Vec<AtomicU64>,
+}
+
+impl SliverFile {
+    /// Opens the file of `key` at `path`. [`io::ErrorKind::InvalidData`] when it is not what was written.
+    pub(super) fn open(path: &Path, key: SliverKey) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let mut fixed = [0; FIXED];
+        file.read_exact_at(&mut fixed, 0).map_err(cut_off)?;
+        let header = Header::parse(&fixed).filter(|header| header.key == key).ok_or_else(damaged)?;
+        // A header that claims more than there is must not make anybody allocate.
+        if size_of(header.len) != Some(file.metadata()?.len()) {
+            return Err(damaged());
+        }
+        let mut head = vec![0; FIXED + sums_len(header.len)];
+        file.read_exact_at(&mut head, 0).map_err(cut_off)?;
+        let (before, own) = head.split_at(head.len() - SUM);
+        if checksum(before) != own || before[..FIXED] != fixed {
+            return Err(damaged());
+        }
+        let block_sums = before[FIXED..].to_vec();
+        let words = header.len.div_ceil(BLOCK).div_ceil(64);
+        let checked = (0..words).map(|_| AtomicU64::new(0)).collect();
+        Ok(Self { file, len: header.len, verified: header.verified, block_sums, checked })
+    }
+
+    /// Whether the sliver's hash was verified.
+    pub(super) fn verified(&self) -> bool {
+        self.verified
+    }
+
+    /// Bytes `range` of the sliver; `None` when it is shorter.
+    pub(super) fn read(&self, range: Range<usize>) -> io::Result<Option<Bytes>> {
+        if range.start > range.end || range.end > self.len {
+            return Ok(None);
+        }
+        if range.is_empty() {
+            return Ok(Some(Bytes::new()));
+        }
+        let (first, last) = (range.start / BLOCK, (range.end - 1) / BLOCK);
+        let start = if self.is_checked(first) { range.start } else { first * BLOCK };
+        let end = if self.is_checked(last) { range.end } else { ((last + 1) * BLOCK).min(self.len) };
+        let mut data = vec![0; end - start];
+        let data_at = FIXED + sums_len(self.len);
+        self.file.read_exact_at(&mut data, (data_at + start) as u64).map_err(cut_off)?;
+        for block in (first..=last).filter(|block| !self.is_checked(*block)) {
+            let from = block * BLOCK;
+            let bytes = &data[from - start..(from + BLOCK).min(self.len) - start];
+            if checksum(bytes) != self.block_sums[block * SUM..(block + 1) * SUM] {
+                return Err(damaged());
+            }
+            self.checked[block / 64].fetch_or(1 << (block % 64), Ordering::Relaxed);
+        }
+        Ok(Some(Bytes::from(data).slice(range.start - start..range.end - start)))
+    }
+
+    fn is_checked(&self, block: usize) -> bool {
+        self.checked[block / 64].load(Ordering::Relaxed) >> (block % 64) & 1 == 1
+    }
+}
+
+struct Header {
+    key: SliverKey,
+    len: usize,
+    verified: bool,
+}
+
+impl Header {
+    fn bytes(&self) -> [u8; FIXED] {
+        let mut out = [0; FIXED];
+        out[..8].copy_from_slice(MAGIC);
+        out[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        out[10..12].copy_from_slice(&u16::from(self.verified).to_le_bytes());
+        out[12..14].copy_from_slice(&self.key.row.to_le_bytes());
+        out[16..20].copy_from_slice(&(self.len as u32).to_le_bytes());
+        out[24..].copy_from_slice(&self.key.blob);
+        out
+    }
+
+    fn parse(fixed: &[u8; FIXED]) -> Option<Self> {
+        let u16_at = |at: usize| u16::from_le_bytes([fixed[at], fixed[at + 1]]);
+        let len = u32::from_le_bytes([fixed[16], fixed[17], fixed[18], fixed[19]]) as usize;
+        let mut blob = [0; 32];
+        blob.copy_from_slice(&fixed[24..]);
+        let plausible = &fixed[..8] == MAGIC && u16_at(8) == VERSION && len <= MAX_LEN;
+        plausible.then_some(Self { key: SliverKey { blob, row: u16_at(12) }, len, verified: u16_at(10) & 1 == 1 })
+    }
+}
+
+fn damaged() -> io::Error {
+    io::ErrorKind::InvalidData.into()
+}
+
+fn cut_off(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof { damaged() } else { error }
+}
+
+fn checksum(data: &[u8]) -> [u8; SUM] {
+    let mut sum = [0; SUM];
+    sum.copy_from_slice(&blake3::hash(data).as_bytes()[..SUM]);
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_range_in_any_order_is_the_slivers_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sliver");
+        let key = SliverKey { blob: [3; 32], row: 9 };
+        let bytes: Bytes = (0..300_001_u32).map(|i| (i / 7) as u8).collect::<Vec<_>>().into();
+        write(&path, key, &Sliver { bytes: bytes.clone(), verified: true }).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), size_of(bytes.len()).unwrap());
+        let file = SliverFile::open(&path, key).unwrap();
+        assert!(file.verified());
+        for range in [65_536..131_072, 0..1, 100_000..250_000, 0..300_001, 299_999..300_001, 131_071..131_073, 7..7] {
+            assert_eq!(file.read(range.clone()).unwrap().unwrap(), bytes.slice(range));
+        }
+        assert!(file.read(1..300_002).unwrap().is_none(), "past the end");
+        assert!(SliverFile::open(&path, SliverKey { blob: [3; 32], row: 8 }).is_err(), "another sliver");
+    }
+
+    #[test]
+    fn a_block_is_checked_once_for_each_opening() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sliver");
+        let key = SliverKey { blob: [3; 32], row: 9 };
+        let bytes = Bytes::from(vec![5; 200_000]);
+        write(&path, key, &Sliver { bytes, verified: false }).unwrap();
+        let file = SliverFile::open(&path, key).unwrap();
+        file.read(0..10).unwrap();
+        let at = size_of(200_000).unwrap() - 200_000;
+        let flip = |place: u64| {
+            File::options().write(true).open(&path).unwrap().write_all_at(&[9], at + place).unwrap();
+        };
+        flip(5);
+        flip(70_000);
+        assert_eq!(file.read(0..10).unwrap().unwrap()[5], 9, "checked before: the reader's own check finds it");
+        assert!(file.read(0..65_537).is_err(), "the second block is checked when it is first read");
+        assert!(SliverFile::open(&path, key).unwrap().read(0..10).is_err());
+    }
+}

@@ -1,0 +1,276 @@
+//! What stands in the way of writing: a full pool, an empty wallet, storage that has ended, a full disk, a network that is gone.
+//! Writes stop with the errno of docs/errors.md, reads go on, `status` names the cause and what mends it, and everything goes
+//! on by itself when the cause is gone.
+
+use crate::harness::{Machine, noise, run, tool, wait_until};
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use sui_sdk_types::Argument;
+use walrus_client::executor::Request;
+use walrus_client::tx::Tx;
+use walrusfs::cli::{home::Home, session};
+
+const MIB: usize = 1 << 20;
+
+/// Writes and fsyncs.
+fn store(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn problem(machine: &Machine, mount: &Path) -> Option<String> {
+    machine.status(mount)["problem"].as_str().map(str::to_owned)
+}
+
+fn wait_for_problem(machine: &Machine, mount: &Path, words: &[&str]) {
+    wait_until(&format!("status names the problem ({words:?})"), Duration::from_secs(60), || {
+        problem(machine, mount).is_some_and(|said| words.iter().all(|word| said.contains(word)))
+    });
+}
+
+fn wait_for_peace(machine: &Machine, mount: &Path) {
+    wait_until("the problem is gone", Duration::from_secs(90), || problem(machine, mount).is_none());
+}
+
+/// A machine with a small drive `tiny`, and where it is mounted.
+fn tiny(capacity: &str, options: &str) -> (Machine, PathBuf) {
+    let mut here = Machine::with_network(&[]);
+    here.ok(&["wallet", "fund"]);
+    here.ok(&["drive", "create", "tiny", "--capacity", capacity, "--yes"]);
+    let mount = here.mount_with(&["tiny", "-o", options]);
+    (here, mount)
+}
+
+/// S-FULL-3. Every second file of every pack is removed: without compaction no pack would ever become free.
+#[test]
+fn a_full_pool_gives_back_what_is_removed_ten_times() {
+    let (here, mount) = tiny("384M", "gc_delay=0,pack_size=4M,sync_interval=1");
+    let pool = || here.json(&["drive", "info", "tiny", "--json"]);
+    let bought = pool()["capacity_bytes"].clone();
+    let mut kept: Vec<(PathBuf, u64)> = Vec::new();
+    let mut least = u64::MAX;
+    for round in 0..10_u64 {
+        let (mut written, mut full) = (Vec::new(), None);
+        for n in 0..2000_u64 {
+            let (path, seed) = (mount.join(format!("r{round}-{n}")), round * 10_000 + n);
+            match store(&path, &noise(seed, MIB)) {
+                Ok(()) => written.push((path, seed)),
+                Err(error) => {
+                    let _ = fs::remove_file(&path);
+                    full = Some(error);
+                    break;
+                }
+            }
+        }
+        let full = full.expect("the pool never filled up");
+        assert_eq!(full.raw_os_error(), Some(libc::ENOSPC), "round {round}: {full}");
+        println!("round {round}: {} MiB more, {} MiB in all", written.len(), kept.len() + written.len());
+        least = least.min(written.len() as u64);
+        // What fits twice as large a disk goes on being read.
+        for (path, seed) in kept.iter().chain(&written).step_by(5) {
+            assert!(fs::read(path).unwrap() == noise(*seed, MIB), "{}", path.display());
+        }
+        kept.append(&mut written);
+        let mut nth = 0;
+        kept.retain(|(path, _)| {
+            nth += 1;
+            let goes = nth % 2 == 0;
+            if goes {
+                fs::remove_file(path).unwrap();
+            }
+            !goes
+        });
+        here.sync(&mount);
+        let wanted = (kept.len() as u64 / 2).max(4) * MIB as u64;
+        let free = || {
+            let status = here.status(&mount);
+            status["capacity_bytes"].as_u64().unwrap().saturating_sub(status["used_bytes"].as_u64().unwrap())
+        };
+        wait_until(&format!("round {round}: space comes back"), Duration::from_secs(120), || free() >= wanted);
+    }
+    assert!(least >= 8, "a round could write {least} MiB only");
+    assert_eq!(pool()["capacity_bytes"], bought, "capacity was added");
+    here.umount(&mount);
+    let said = here.ok(&["fsck", "tiny"]);
+    assert!(said.contains("nothing is wrong"), "{said}");
+}
+
+#[test]
+fn an_empty_wallet_stops_commits_only() {
+    let (mut here, mount) = tiny("2G", "sync_interval=1,gc_delay=0");
+    store(&mount.join("before"), &noise(1, MIB)).unwrap();
+    here.sync(&mount);
+    spend_all_wal(&here);
+    // Into the journal it goes on.
+    let mut written = 0;
+    wait_until("the wallet has too little", Duration::from_secs(100), || {
+        store(&mount.join(format!("w{written}")), &noise(written, 8 * MIB)).unwrap();
+        written += 1;
+        std::thread::sleep(Duration::from_secs(2));
+        problem(&here, &mount).is_some()
+    });
+    wait_for_problem(&here, &mount, &["WAL"]);
+    let synced = run(here.command(&["sync", mount.to_str().unwrap()]), Duration::from_secs(60));
+    assert_eq!(synced.status.code(), Some(5), "{}", String::from_utf8_lossy(&synced.stderr));
+    assert!(fs::read(mount.join("before")).unwrap() == noise(1, MIB));
+    for n in 0..written {
+        assert!(fs::read(mount.join(format!("w{n}"))).unwrap() == noise(n, 8 * MIB));
+    }
+    here.ok(&["wallet", "fund"]);
+    wait_for_peace(&here, &mount);
+    here.umount(&mount);
+    // An fsync that waits for the network says EDQUOT.
+    spend_all_wal(&here);
+    here.mount_at(&mount, &["tiny", "-o", "durability=network"]);
+    let refused = (0..40).find_map(|n| store(&mount.join(format!("n{n}")), &noise(n, 8 * MIB)).err());
+    assert_eq!(refused.and_then(|error| error.raw_os_error()), Some(libc::EDQUOT));
+    here.ok(&["wallet", "fund"]);
+    wait_for_peace(&here, &mount);
+    store(&mount.join("again"), b"paid").unwrap();
+    here.umount(&mount);
+}
+
+/// Gives all WAL of the wallet away.
+fn spend_all_wal(machine: &Machine) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let frost = || machine.json(&["wallet", "balance", "--json"])["frost"].as_u64().unwrap();
+    let all = frost();
+    let home = machine.home();
+    runtime.block_on(async move {
+        let home = Home::under(&home);
+        let network = tokio::task::block_in_place(|| session::network(&home, None)).unwrap();
+        let account = session::open(&home, network).await.unwrap();
+        let request = Request { intent: Vec::new(), objects: Vec::new(), wal: all, sui: 0 };
+        let give = |tx: &mut Tx| {
+            let coin = tx.wal()?;
+            let parts = tx.split(coin, &[all])?;
+            let Argument::Result(command) = parts else { panic!("{parts:?}") };
+            tx.transfer(vec![Argument::NestedResult(command, 0)], sui_sdk_types::Address::ZERO)
+        };
+        account.session.executor.run(request, give).await.unwrap();
+    });
+    assert_eq!(frost(), 0);
+}
+
+#[test]
+fn storage_that_has_ended_refuses_writes_and_says_so() {
+    let mut here = Machine::with_network(&[]);
+    here.ok(&["wallet", "fund"]);
+    here.ok(&["drive", "create", "short", "--capacity", "2G", "--epochs", "2", "--yes"]);
+    let mount = here.mount_with(&["short", "-o", "sync_interval=1"]);
+    store(&mount.join("before"), &noise(1, 100_000)).unwrap();
+    here.sync(&mount);
+    // One epoch before the end it is extended: everything goes on.
+    here.ok(&["devnet", "epoch", "advance"]);
+    here.ok(&["drive", "extend", "short", "--epochs", "1", "--yes"]);
+    here.ok(&["devnet", "epoch", "advance"]);
+    store(&mount.join("extended"), &noise(2, 100_000)).unwrap();
+    here.sync(&mount);
+    for _ in 0..3 {
+        here.ok(&["devnet", "epoch", "advance"]);
+    }
+    let mut n = 0;
+    wait_until("writes are refused", Duration::from_secs(100), || {
+        n += 1;
+        std::thread::sleep(Duration::from_secs(1));
+        match store(&mount.join(format!("late-{n}")), &noise(n, 100_000)) {
+            Ok(()) => false,
+            Err(error) => error.raw_os_error() == Some(libc::ENOSPC),
+        }
+    });
+    wait_for_problem(&here, &mount, &["ended"]);
+    assert!(fs::read(mount.join("before")).unwrap() == noise(1, 100_000), "what is cached is still read");
+    here.kill(&mount);
+}
+
+#[test]
+fn a_full_local_disk_refuses_writes_until_there_is_room() {
+    let mut here = Machine::new();
+    let disk = here.path("disk");
+    fs::create_dir(&disk).unwrap();
+    tool("mount", &["-t", "tmpfs", "-o", "size=48m", "tmpfs", disk.to_str().unwrap()]);
+    let _disk = Unmount(disk.clone());
+    let others = disk.join("others");
+    let options = format!("journal_dir={},sync_interval=3600", disk.join("journal").display());
+    let mount = here.mount_with(&["-o", &options]);
+    store(&mount.join("before"), &noise(1, MIB)).unwrap();
+    fs::write(&others, noise(2, 30 * MIB)).unwrap();
+    let mut stored = 0;
+    let refused = (0..64).find_map(|n| {
+        let done = store(&mount.join(format!("f{n}")), &noise(n, MIB)).err();
+        stored += u64::from(done.is_none());
+        done
+    });
+    assert_eq!(refused.and_then(|error| error.raw_os_error()), Some(libc::ENOSPC));
+    assert!(stored > 2, "{stored} files");
+    for n in 0..stored {
+        assert!(fs::read(mount.join(format!("f{n}"))).unwrap() == noise(n, MIB), "f{n}");
+    }
+    fs::remove_file(&others).unwrap();
+    wait_until("writes go on", Duration::from_secs(30), || store(&mount.join("after"), &noise(3, MIB)).is_ok());
+    here.sync(&mount);
+    // Killed and mounted again: what was acknowledged is there.
+    here.kill(&mount);
+    here.mount_at(&mount, &["-o", &options]);
+    for n in 0..stored {
+        assert!(fs::read(mount.join(format!("f{n}"))).unwrap() == noise(n, MIB), "f{n}");
+    }
+    assert!(fs::read(mount.join("after")).unwrap() == noise(3, MIB));
+    here.umount(&mount);
+}
+
+/// A mount of the test's own that goes with it.
+struct Unmount(PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH);
+    }
+}
+
+#[test]
+fn without_the_network_work_goes_on_into_the_journal() {
+    let mut here = Machine::new();
+    let mount = here.mount_with(&["-o", "sync_interval=1,journal_size=64M"]);
+    store(&mount.join("cached"), &noise(1, 3 * MIB)).unwrap();
+    here.sync(&mount);
+    for n in 0..10 {
+        here.node(n, &["stop"]);
+    }
+    let begun = Instant::now();
+    store(&mount.join("during"), &noise(2, 3 * MIB)).unwrap();
+    fs::rename(mount.join("during"), mount.join("renamed")).unwrap();
+    assert!(fs::read(mount.join("cached")).unwrap() == noise(1, 3 * MIB));
+    assert!(begun.elapsed() < Duration::from_secs(10), "the journal waited for the network: {:?}", begun.elapsed());
+    // An upload goes on for a minute before it is given up and begins anew.
+    wait_until("status says what is in the way", Duration::from_secs(120), || problem(&here, &mount).is_some());
+    // Up to its limit, then writers wait, and are told.
+    let refused =
+        (0..100).find_map(|n| store(&mount.join(format!("more-{n}")), &noise(n, MIB)).err().map(|error| (n, error)));
+    let (stored, error) = refused.expect("a journal of 64 MiB took 100 MiB");
+    assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
+    assert!(stored > 20, "{stored} MiB fitted");
+    fs::remove_file(mount.join("cached")).expect("a removal uses the reserve");
+    for n in 0..10 {
+        here.node(n, &["start"]);
+    }
+    wait_for_peace(&here, &mount);
+    wait_until("writes go on", Duration::from_secs(90), || store(&mount.join("after"), &noise(3, MIB)).is_ok());
+    here.sync(&mount);
+    here.umount(&mount);
+    here.forget_state();
+    here.mount_at(&mount, &["--read-only"]);
+    assert!(fs::read(mount.join("renamed")).unwrap() == noise(2, 3 * MIB));
+    for n in 0..stored {
+        let file = File::open(mount.join(format!("more-{n}"))).unwrap();
+        let mut found = vec![0; MIB];
+        file.read_exact_at(&mut found, 0).unwrap();
+        assert!(found == noise(n, MIB), "more-{n}");
+    }
+    assert!(!mount.join("cached").exists());
+    here.umount(&mount);
+}
