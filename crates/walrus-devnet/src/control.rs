@@ -88,6 +88,8 @@ impl From<ControlError> for DevnetError {
 pub fn call(dir: &Path, request: &Request, timeout: Duration) -> Result<Value, ControlError> {
     let not_running = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotRunning,
+        // The process died while it was asked.
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => ControlError::NotRunning,
         _ => ControlError::Socket(error),
     };
     let folder = File::open(dir).map_err(not_running)?;
@@ -96,9 +98,9 @@ pub fn call(dir: &Path, request: &Request, timeout: Duration) -> Result<Value, C
     stream.set_write_timeout(Some(timeout))?;
     let mut line = serde_json::to_string(request).map_err(io::Error::other)?;
     line.push('\n');
-    stream.write_all(line.as_bytes())?;
+    stream.write_all(line.as_bytes()).map_err(not_running)?;
     let mut reply = String::new();
-    BufReader::new(stream).read_line(&mut reply)?;
+    BufReader::new(stream).read_line(&mut reply).map_err(not_running)?;
     if reply.is_empty() {
         return Err(ControlError::NotRunning);
     }
