@@ -42,7 +42,7 @@ fn report(what: &str, world: &World, before: (u64, u64, u64), changed: u64) {
 }
 
 #[test]
-#[ignore = "figures: minutes of encoding"]
+#[ignore = "prints figures and checks no promise; the head of this file has its command"]
 fn a_thousand_utimens() {
     let (world, machine) = large_drive();
     let before = spent(&world);
@@ -63,7 +63,7 @@ fn a_thousand_utimens() {
 }
 
 #[test]
-#[ignore = "figures: minutes of encoding"]
+#[ignore = "prints figures and checks no promise; the head of this file has its command"]
 fn an_edit_a_minute_for_a_day() {
     let (world, machine) = large_drive();
     let before = spent(&world);
