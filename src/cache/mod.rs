@@ -12,6 +12,8 @@
 //! cannot check a tag.
 
 mod disk;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod hot;
 mod order;
 mod reader;

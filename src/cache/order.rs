@@ -52,7 +52,7 @@ pub(super) fn load(dir: &Path) -> Vec<Row> {
     fs::read(dir.join(NAME)).ok().and_then(|bytes| parse(&bytes)).unwrap_or_default()
 }
 
-fn parse(bytes: &[u8]) -> Option<Vec<Row>> {
+pub(super) fn parse(bytes: &[u8]) -> Option<Vec<Row>> {
     let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(SUM)?)?;
     let (head, rows) = body.split_at_checked(HEAD)?;
     let version = u16::from_le_bytes(head[8..10].try_into().ok()?);

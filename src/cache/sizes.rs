@@ -53,7 +53,7 @@ impl Sizes {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<Vec<([u8; 32], u64)>> {
+pub(super) fn parse(bytes: &[u8]) -> Option<Vec<([u8; 32], u64)>> {
     let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(SUM)?)?;
     if blake3::hash(body).as_bytes() != sum {
         return None;

@@ -16,6 +16,7 @@ mod fault;
 pub mod mend;
 mod names;
 mod restore;
+pub mod revive;
 mod salvage;
 mod scan;
 mod storage;

@@ -429,6 +429,34 @@ Examples:
         #[command(flatten)]
         network: NetworkArgs,
     },
+    /// Give a drive whose storage has ended a new pool, and store in it what this machine still has
+    #[command(after_help = "\
+What has ended cannot be paid for any more: the nodes drop it. A new pool is bought (its price is shown first), and every
+pack that this machine's cache, or a node, still has is stored in it. The drive must not be mounted meanwhile. Running it
+again goes on where it was stopped.
+
+Examples:
+  walrusfs drive revive media --epochs 26
+  walrusfs drive revive media --capacity 64G --yes --json")]
+    Revive {
+        /// Label or object id
+        drive: String,
+        /// Encoded capacity of the new pool; that of the old one when absent
+        #[arg(long, value_name = "SIZE", value_parser = super::options::parse_size)]
+        capacity: Option<u64>,
+        /// Epochs to pay for
+        #[arg(long, value_name = "N")]
+        epochs: Option<u32>,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+        /// Network to use
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
     /// Pay for more capacity; the price is shown first
     #[command(after_help = "\
 Examples:

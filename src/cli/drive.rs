@@ -1,5 +1,7 @@
 //! `walrusfs drive`: making drives and managing their storage. What costs something shows its price first.
 
+mod revive;
+
 use super::args::{DriveCommand, DriveCreateArgs, NetworkArgs};
 use super::exit::{Code, Failure};
 use super::home::Home;
@@ -9,6 +11,7 @@ use super::output;
 use super::session::Account;
 use super::wallet::{account, block_on, client_failure};
 use crate::drive::{CreateOptions, DriveClient, Quote, Secrets};
+use crate::error::FsResult;
 use crate::seam::{Clock, SystemClock};
 use serde::Serialize;
 use std::io::{BufRead, IsTerminal, Write};
@@ -30,6 +33,10 @@ pub fn run(command: &DriveCommand) -> Result<(), Failure> {
             DriveCommand::Extend { drive, epochs, yes, json, network } => {
                 let paid = extend(&home, drive, *epochs, *yes, network).await?;
                 paid.show(*json, || format!("paid until epoch {}", paid.end_epoch))
+            }
+            DriveCommand::Revive { drive, capacity, epochs, yes, json, network } => {
+                let wanted = Wanted { capacity: *capacity, epochs: *epochs };
+                revive::run(&home, drive, wanted, (*yes, *json), network).await
             }
             DriveCommand::Resize { drive, capacity, yes, json, network } => {
                 let paid = resize(&home, drive, *capacity, *yes, network).await?;
@@ -83,13 +90,9 @@ async fn create(home: &Home, args: &DriveCreateArgs) -> Result<(), Failure> {
         .transpose()?;
     let mut account = account(home, &args.network).await?;
     let making = |error| Failure::from_fs(format!("the drive `{label}` cannot be made"), error);
-    let walrus = account.client.state().await.map_err(client_failure("the network cannot be read"))?;
-    let free_of_charge = account.client.chain().network().faucet_url.is_some();
-    let epochs = args.epochs.unwrap_or(if free_of_charge { walrus.max_epochs_ahead } else { 1 });
-    let capacity = args.capacity.unwrap_or(CAPACITY);
-    let quote = account.session.quote_create(capacity, epochs).await.map_err(making)?;
-    agree(&format!("{} of encoded capacity for {epochs} epochs", output::bytes(capacity)), &quote, args.yes)?;
-    account.fund(with_margin(quote.frost)).await?;
+    let wanted = Wanted { capacity: args.capacity, epochs: args.epochs };
+    let quote = agree_on_pool(&mut account, wanted, CAPACITY, args.yes).await?.map_err(making)?;
+    let Quote { bytes: capacity, epochs, .. } = quote;
     let opens_with_key = secret.is_none();
     let options = CreateOptions { label: label.clone(), capacity, epochs, secret, key_file: key_file.clone() };
     let drive = DriveClient::create(&account.session, options, assemble::holder(home)?).await.map_err(making)?;
@@ -102,6 +105,33 @@ async fn create(home: &Home, args: &DriveCreateArgs) -> Result<(), Failure> {
         output::note(format!("its key is in {}: keep a copy, without it nothing can be read", path.display()));
     }
     Ok(())
+}
+
+/// What a new pool shall be, where the user said it.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    capacity: Option<u64>,
+    epochs: Option<u32>,
+}
+
+/// Shows what a new pool costs (`capacity` unless the user wants another), asks, and gets the money where it is free.
+async fn agree_on_pool(
+    account: &mut Account,
+    wanted: Wanted,
+    capacity: u64,
+    yes: bool,
+) -> Result<FsResult<Quote>, Failure> {
+    let walrus = account.client.state().await.map_err(client_failure("the network cannot be read"))?;
+    let free_of_charge = account.client.chain().network().faucet_url.is_some();
+    let epochs = wanted.epochs.unwrap_or(if free_of_charge { walrus.max_epochs_ahead } else { 1 });
+    let capacity = wanted.capacity.unwrap_or(capacity);
+    let quote = match account.session.quote_create(capacity, epochs).await {
+        Ok(quote) => quote,
+        refused => return Ok(refused),
+    };
+    agree(&format!("{} of encoded capacity for {epochs} epochs", output::bytes(capacity)), &quote, yes)?;
+    account.fund(with_margin(quote.frost)).await?;
+    Ok(Ok(quote))
 }
 
 /// A little more than a price, so that the fees of the first writes are there too.

@@ -34,8 +34,9 @@ pub fn run(args: &RecoverArgs) -> Result<(), Failure> {
             let (ours, batches, lost) = unmounted::own_side(&service, &dir).await?;
             lost.iter().for_each(output::note);
             // The same journal makes the same names, however often this is tried.
-            let mark = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let kept = keep_both(&ours, &theirs, &batches, &mark).await.map_err(failed)?;
+            let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let mark = name.find("conflict-").map_or(&*name, |at| &name[at..]);
+            let kept = keep_both(&ours, &theirs, &batches, mark).await.map_err(failed)?;
             service.engine.sync().await.map_err(failed)?;
             if kept.iter().any(|kept| matches!(kept, Kept::Lost { .. })) {
                 left.push(dir);

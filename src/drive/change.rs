@@ -73,7 +73,7 @@ pub struct CommitPlan {
     pub base: Sequence,
     /// Blobs that are certified in the same transaction; at most [`MAX_CERTIFICATES`].
     pub certify: Vec<CertifiedBlob>,
-    /// Blobs that are deleted in the same transaction; at most [`MAX_DELETIONS`].
+    /// Blobs that are deleted in the same transaction, where the pool holds them; at most [`MAX_DELETIONS`].
     pub delete: Vec<[u8; 32]>,
     /// A new checkpoint.
     pub new_root: Option<RootRef>,
@@ -167,7 +167,10 @@ impl DriveClient {
             return Err(stale(plan.base, state.object.sequence));
         }
         let next = self.next_object(&state, plan)?;
-        match self.send_commit(&state, plan, &next).await {
+        // A pool that took the place of one that ended does not hold what had died before.
+        let held = self.pooled(&plan.delete).await?;
+        let delete: Vec<[u8; 32]> = held.into_iter().flatten().map(|blob| blob.blob_id).collect();
+        match self.send_commit(&state, plan, &delete, &next).await {
             Ok(()) => {}
             Err(error) if is_wrong_sequence(&error) => {
                 // An earlier attempt of this very plan may have been executed after all.
@@ -189,6 +192,27 @@ impl DriveClient {
             self.update_pool().await;
         }
         Ok(sequence)
+    }
+
+    /// Certifies blobs that are registered in the pool; those that are certified already are passed over. A commit does this
+    /// for its own packs; alone it is for packs that the tree names already.
+    ///
+    /// # Errors
+    /// [`Kind::LeaseLost`]; [`Kind::Unreachable`]; what the chain says of a certificate, also when its epoch has passed.
+    pub async fn certify(&self, blobs: &[CertifiedBlob]) -> FsResult<()> {
+        let _one = self.changing.lock().await;
+        self.settle().await?;
+        let ids: Vec<[u8; 32]> = blobs.iter().map(|blob| blob.blob_id).collect();
+        let known = self.pooled(&ids).await?;
+        let open = blobs.iter().zip(known).filter(|(_, known)| known.is_none_or(|known| !known.certified));
+        let open: Vec<&CertifiedBlob> = open.map(|(blob, _)| blob).collect();
+        for batch in open.chunks(MAX_CERTIFICATES) {
+            let lent = |tx: &mut Tx, pool: Argument| {
+                batch.iter().try_for_each(|blob| tx.certify_pooled_blob(pool, U256(blob.blob_id), &blob.certificate))
+            };
+            self.with_pool(0, "packs could not be certified", lent).await?;
+        }
+        Ok(())
     }
 
     /// Deletes those of `blobs` that are registered in the pool and were never certified; answers how many there were. For
@@ -470,17 +494,23 @@ impl DriveClient {
         Ok(Next { object, facts })
     }
 
-    async fn send_commit(&self, state: &DriveState, plan: &CommitPlan, next: &Next) -> ClientResult<()> {
+    async fn send_commit(
+        &self,
+        state: &DriveState,
+        plan: &CommitPlan,
+        delete: &[[u8; 32]],
+        next: &Next,
+    ) -> ClientResult<()> {
         let appended = &next.object.log[next.object.log.len() - plan.log_append.len()..];
         let drop = plan.log_drop as u64;
         let run = self.run(0, |tx, drive| {
             self.add_lease(tx, drive, state)?;
-            if !(plan.certify.is_empty() && plan.delete.is_empty()) {
+            if !(plan.certify.is_empty() && delete.is_empty()) {
                 self.add_loan(tx, drive, state, &|tx: &mut Tx, pool| {
                     for blob in &plan.certify {
                         tx.certify_pooled_blob(pool, U256(blob.blob_id), &blob.certificate)?;
                     }
-                    plan.delete.iter().try_for_each(|blob| tx.delete_pooled_blob(pool, U256(*blob)))
+                    delete.iter().try_for_each(|blob| tx.delete_pooled_blob(pool, U256(*blob)))
                 })?;
             }
             let root = self.add_root(tx, plan.new_root.as_ref())?;

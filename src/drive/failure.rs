@@ -47,7 +47,7 @@ fn of_abort(found: &MoveAbort) -> (Kind, &'static str) {
     } else if is(walrus::POOL_FULL) {
         (Kind::PoolFull, " (`walrusfs drive resize` buys capacity)")
     } else if is(walrus::POOL_BOUNDS) {
-        (Kind::PoolFull, " (the drive's storage has ended: a new pool is needed)")
+        (Kind::PoolFull, " (the drive's storage has ended: `walrusfs drive revive` makes a new pool)")
     } else if is(walrus::NETWORK_FULL) {
         (Kind::PoolFull, "")
     } else if is(walrus::TOO_LITTLE_WAL) {

@@ -141,8 +141,8 @@ impl DriveClient {
             return Err(FsError::new(
                 Kind::PoolFull,
                 format!(
-                    "the drive's storage ended with epoch {}: it cannot be revived, because the nodes drop the data; a new \
-                     pool is needed",
+                    "the drive's storage ended with epoch {}: it cannot be extended, and the nodes drop the data; unmount, \
+                     and `walrusfs drive revive` stores what this machine still has in a new pool",
                     pool.end_epoch
                 ),
             ));

@@ -26,6 +26,8 @@
 
 mod buffer;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod recover;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -620,6 +622,10 @@ impl Inner {
 
 impl Drop for Journal {
     fn drop(&mut self) {
+        // A journal that nobody wrote to may have lost its folder: a reader's has.
+        if self.inner.lock().last <= self.durable.load(Ordering::Acquire) {
+            return;
+        }
         if let Err(error) = self.flush() {
             tracing::warn!(%error, "journal: unsynced changes were not written at the end");
         }

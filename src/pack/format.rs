@@ -79,7 +79,7 @@ pub(super) fn put_entry(out: &mut Vec<u8>, entry: &IndexEntry) {
 }
 
 /// Parses the plaintext of an index of `count` entries whose units end at `units_end`.
-fn parse_index(plain: &[u8], count: u64, units_end: u64) -> FsResult<Vec<IndexEntry>> {
+pub(super) fn parse_index(plain: &[u8], count: u64, units_end: u64) -> FsResult<Vec<IndexEntry>> {
     let bad = |why: &str| FsError::new(Kind::Corrupt, format!("pack index: {why}"));
     let used =
         usize::try_from(count).ok().and_then(|count| count.checked_mul(ENTRY)).filter(|used| *used <= plain.len());

@@ -15,6 +15,8 @@
 //! Must never: hand out bytes of an unfinished pack for upload, or seal two things with one salt and offset.
 
 mod format;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod source;
 mod unit;
 mod writer;

@@ -291,9 +291,13 @@ pub(super) fn log_class(plain: usize) -> Option<usize> {
 }
 
 pub(super) fn open_log_entry(keys: &KeyRing, sealed: &[u8]) -> FsResult<(Sequence, Layer)> {
+    parse_log_entry(&keys.open(Domain::Log, LOG_AAD, sealed)?)
+}
+
+/// Reads the plaintext of a log entry.
+pub(super) fn parse_log_entry(plain: &[u8]) -> FsResult<(Sequence, Layer)> {
     let bad = |why: String| FsError::new(Kind::Corrupt, why);
-    let plain = keys.open(Domain::Log, LOG_AAD, sealed)?;
-    let mut fields = Fields(&plain);
+    let mut fields = Fields(plain);
     let version = u16::from_le_bytes(fields.array()?);
     if version != VERSION {
         return Err(bad(format!("log: entry of format {version}, this program knows {VERSION}")));

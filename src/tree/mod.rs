@@ -34,6 +34,8 @@ mod codec;
 mod commit;
 mod cursor;
 mod extents;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod ground;
 mod layer;
 mod ledger;

@@ -3,6 +3,7 @@
 use crate::harness::{Machine, noise, run};
 use redstuff::{Encoder, Params};
 use std::fs;
+use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 use walrusfs::cli::{home::Home, session};
@@ -70,15 +71,69 @@ fn shards_that_do_not_answer_are_counted() {
     assert!(stderr.contains("nothing here can be mended"), "{stderr}");
 }
 
+/// The drive `default` as another machine with its key opens it.
+async fn opened(machine: &Machine) -> DriveClient {
+    let home = Home::under(&machine.home());
+    let network = tokio::task::block_in_place(|| session::network(&home, None)).unwrap();
+    let account = session::open(&home, network).await.unwrap();
+    let name = DriveName::Label("default".to_owned());
+    DriveClient::open(&account.session, &name, &Secrets(Vec::new()), Holder([9; 16])).await.unwrap()
+}
+
+/// Removes every file called `name` below `folder`; answers how many there were.
+fn remove_all(folder: &Path, name: &str) -> usize {
+    let mut removed = 0;
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            removed += remove_all(&entry.path(), name);
+        } else if entry.file_name() == name {
+            fs::remove_file(entry.path()).unwrap();
+            removed += 1;
+        }
+    }
+    removed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_that_no_node_has_any_more_is_rebuilt_from_the_packs() {
+    let mut here = filled();
+    // A commit of names alone: its pack holds the new root, and nothing of what was written before.
+    let mount = here.mount();
+    fs::create_dir(mount.join("names")).unwrap();
+    for n in 0..2000 {
+        fs::write(mount.join(format!("names/{n:0>100}")), b"").unwrap();
+    }
+    here.umount(&mount);
+    let root = opened(&here).await.state().object.root.unwrap();
+    for n in 0..10 {
+        here.node(n, &["stop"]);
+    }
+    here.forget_state();
+    assert_eq!(remove_all(&here.home(), &redstuff::BlobId(root.blob_id).to_string()), 10);
+    for n in 0..10 {
+        here.node(n, &["start"]);
+    }
+    let refused = run(here.command(&["mount", mount.to_str().unwrap()]), Duration::from_secs(120));
+    assert!(!refused.status.success(), "a drive without a root was mounted");
+    let report = json(&here, &[]);
+    assert_eq!(report["findings"][0]["fault"], "lost-root", "{report}");
+    let (_, said, stderr) = fsck(&here, &["--repair"]);
+    let (code, after, _) = fsck(&here, &[]);
+    assert!(code == 0 && after.contains("nothing is wrong"), "{said}{stderr}{after}");
+    here.mount_at(&mount, &[]);
+    for n in 0..20 {
+        assert!(fs::read(mount.join(format!("dir/f{n}"))).unwrap() == noise(n, 50_000), "dir/f{n}");
+    }
+    assert!(fs::read(mount.join("large")).unwrap() == noise(99, 5 << 20));
+    assert!(fs::read(mount.join("later")).unwrap() == noise(100, 1 << 20));
+    here.umount(&mount);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn leftovers_in_the_pool_give_their_capacity_back() {
     let here = filled();
     let used = {
-        let home = Home::under(&here.home());
-        let network = tokio::task::block_in_place(|| session::network(&home, None)).unwrap();
-        let account = session::open(&home, network).await.unwrap();
-        let name = DriveName::Label("default".to_owned());
-        let drive = DriveClient::open(&account.session, &name, &Secrets(Vec::new()), Holder([9; 16])).await.unwrap();
+        let drive = opened(&here).await;
         let used = drive.state().pool.used;
         let encoder = Encoder::new(&Params::new(100).unwrap());
         let blobs = [1, 2, 3].map(|n| {

@@ -157,7 +157,7 @@ fn spend_all_wal(machine: &Machine) {
 }
 
 #[test]
-fn storage_that_has_ended_refuses_writes_and_says_so() {
+fn storage_that_has_ended_refuses_writes_and_is_revived() {
     let mut here = Machine::with_network(&[]);
     here.ok(&["wallet", "fund"]);
     here.ok(&["drive", "create", "short", "--capacity", "2G", "--epochs", "2", "--yes"]);
@@ -173,18 +173,103 @@ fn storage_that_has_ended_refuses_writes_and_says_so() {
     for _ in 0..3 {
         here.ok(&["devnet", "epoch", "advance"]);
     }
-    let mut n = 0;
+    let mut late = 0;
     wait_until("writes are refused", Duration::from_secs(100), || {
-        n += 1;
         std::thread::sleep(Duration::from_secs(1));
-        match store(&mount.join(format!("late-{n}")), &noise(n, 100_000)) {
-            Ok(()) => false,
+        match store(&mount.join(format!("late-{late}")), &noise(late, 100_000)) {
+            Ok(()) => {
+                late += 1;
+                false
+            }
             Err(error) => error.raw_os_error() == Some(libc::ENOSPC),
         }
     });
-    wait_for_problem(&here, &mount, &["ended"]);
+    wait_for_problem(&here, &mount, &["ended", "drive revive"]);
     assert!(fs::read(mount.join("before")).unwrap() == noise(1, 100_000), "what is cached is still read");
     here.kill(&mount);
+
+    // A new pool: from the cache of this machine, and the journal, everything comes back.
+    let revived = here.json(&["drive", "revive", "short", "--epochs", "3", "--yes", "--json"]);
+    assert!(revived["packs"].as_u64().unwrap() >= 2, "{revived}");
+    assert_eq!(revived["missing"]["packs"], revived["packs"], "{revived}");
+    assert_eq!(revived["lost"], serde_json::json!([]), "{revived}");
+    let again = run(here.command(&["drive", "revive", "short", "--yes"]), Duration::from_secs(60));
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(!again.status.success() && said.contains("needs no revival"), "{said}");
+    let said = here.ok(&["fsck", "short", "--deep"]);
+    assert!(said.contains("nothing is wrong"), "{said}");
+    here.forget_state();
+    let mount = here.mount_with(&["short", "-o", "sync_interval=1,gc_delay=0"]);
+    for (name, seed) in [("before".to_owned(), 1), ("extended".to_owned(), 2)]
+        .into_iter()
+        .chain((0..late).map(|n| (format!("late-{n}"), n)))
+    {
+        assert!(fs::read(mount.join(&name)).unwrap() == noise(seed, 100_000), "{name}");
+        fs::remove_file(mount.join(&name)).unwrap();
+    }
+    store(&mount.join("after"), &noise(3, 100_000)).unwrap();
+    here.sync(&mount);
+    here.umount(&mount);
+}
+
+/// S-FULL-4. What neither this machine nor a node has any more is named, and the rest of the drive lives.
+#[test]
+fn a_drive_is_revived_without_what_nobody_has() {
+    let mut here = Machine::with_network(&[]);
+    here.ok(&["wallet", "fund"]);
+    here.ok(&["drive", "create", "short", "--capacity", "2G", "--epochs", "2", "--yes"]);
+    let options = "sync_interval=1,pack_size=4M";
+    let mount = here.mount_with(&["short", "-o", options]);
+    for n in 0..4 {
+        store(&mount.join(format!("f{n}")), &noise(n, 4 * MIB)).unwrap();
+        here.sync(&mount);
+    }
+    here.umount(&mount);
+    // One large file leaves the cache: its rows are the longest.
+    let dropped = drop_largest_blob(&here);
+    for _ in 0..4 {
+        here.ok(&["devnet", "epoch", "advance"]);
+    }
+    wait_until("the nodes drop what has ended", Duration::from_secs(60), || {
+        !run(here.command(&["blob", "get", &dropped]), Duration::from_secs(60)).status.success()
+    });
+    let revived = run(here.command(&["drive", "revive", "short", "--yes", "--json"]), Duration::from_secs(120));
+    assert_eq!(revived.status.code(), Some(8), "{}", String::from_utf8_lossy(&revived.stderr));
+    let told: serde_json::Value = serde_json::from_slice(&revived.stdout).unwrap();
+    assert_eq!(told["lost"].as_array().unwrap().len(), 1, "{told}");
+    here.mount_at(&mount, &["short", "-o", options]);
+    let read = |n: u64| fs::read(mount.join(format!("f{n}")));
+    let lost = (0..4).filter(|n| read(*n).is_err()).count();
+    assert!(lost >= 1, "a lost pack was read");
+    assert!((0..4).filter(|n| read(*n).is_ok_and(|bytes| bytes == noise(*n, 4 * MIB))).count() + lost == 4);
+    store(&mount.join("after"), &noise(9, MIB)).unwrap();
+    here.sync(&mount);
+    here.umount(&mount);
+}
+
+/// Removes the slivers of the blob that takes most of the cache's disk; answers its id.
+fn drop_largest_blob(machine: &Machine) -> String {
+    let mut blobs: std::collections::HashMap<String, (u64, Vec<PathBuf>)> = std::collections::HashMap::new();
+    let mut folders = vec![machine.home().join("cache")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            let name = entry.file_name().into_string().unwrap();
+            if let Some((blob, _)) = name.split_once('-').filter(|(blob, _)| blob.len() == 64) {
+                let found = blobs.entry(blob.to_owned()).or_default();
+                found.0 += entry.metadata().unwrap().len();
+                found.1.push(entry.path());
+            }
+        }
+    }
+    let (blob, (_, files)) = blobs.into_iter().max_by_key(|(_, (bytes, _))| *bytes).expect("the cache is empty");
+    files.into_iter().for_each(|file| fs::remove_file(file).unwrap());
+    let mut id = [0; 32];
+    hex::decode_to_slice(blob, &mut id).unwrap();
+    redstuff::BlobId(id).to_string()
 }
 
 #[test]
@@ -246,8 +331,8 @@ fn without_the_network_work_goes_on_into_the_journal() {
     fs::rename(mount.join("during"), mount.join("renamed")).unwrap();
     assert!(fs::read(mount.join("cached")).unwrap() == noise(1, 3 * MIB));
     assert!(begun.elapsed() < Duration::from_secs(10), "the journal waited for the network: {:?}", begun.elapsed());
-    // An upload goes on for a minute before it is given up and begins anew.
-    wait_until("status says what is in the way", Duration::from_secs(120), || problem(&here, &mount).is_some());
+    // An upload goes on for a minute before it is given up and begins anew; what is in the way is said earlier.
+    wait_until("status says what is in the way", Duration::from_secs(30), || problem(&here, &mount).is_some());
     // Up to its limit, then writers wait, and are told.
     let refused =
         (0..100).find_map(|n| store(&mount.join(format!("more-{n}")), &noise(n, MIB)).err().map(|error| (n, error)));

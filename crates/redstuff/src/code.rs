@@ -232,16 +232,43 @@ impl Decoder {
                 shard.fill([0; 64]);
             }
         }
-        engine.inverse(shards, Span { at: 0, size: self.size, used: 0..self.input_end, point: 0 });
-        for i in 1..self.size {
-            // The formal derivative in this basis.
-            let width = 1 << i.trailing_zeros();
-            let (to, from) = shards.data[(i - width) * chunks..(i + width) * chunks].split_at_mut(width * chunks);
-            engine.add(to, from);
-        }
-        engine.forward(shards, Span { at: 0, size: self.size, used: self.output.clone(), point: 0 });
+        self.derive(engine, shards);
+        engine.forward(shards, Span { at: 0, size: self.low(), used: self.output.clone(), point: 0 });
         for missing in &self.missing {
             engine.multiply(&mut shards.data[missing.at * chunks..][..chunks], &missing.factor);
+        }
+    }
+
+    /// The smallest power of two of shards, from the first on, in which all that is wanted lies.
+    fn low(&self) -> usize {
+        self.output.end.next_power_of_two()
+    }
+
+    /// Values at all points to the first coefficients of the formal derivative of their polynomial, as many as [`low`](Self::low) says.
+    ///
+    /// The values at the first `2^k` points depend on as many coefficients only, and these of the derivative on coefficients that are
+    /// as many from every power of two on. In this basis the transform of twice as many shards leaves the first half as it is and adds
+    /// it to the second, so the halves are transformed apart and the rest of the widest layers is never computed.
+    fn derive(&self, engine: &GfEngine, shards: &mut Shards<'_>) {
+        let (low, chunks) = (self.low(), shards.chunks);
+        engine.inverse(shards, Span { at: 0, size: low, used: 0..self.input_end.min(low), point: 0 });
+        let blocks = || std::iter::successors(Some(low), |at| Some(2 * at)).take_while(|at| *at < self.size);
+        for at in blocks().filter(|at| *at < self.input_end) {
+            engine.inverse(shards, Span { at, size: at, used: 0..(self.input_end - at).min(at), point: at });
+        }
+        let (first, rest) = shards.data.split_at_mut(low * chunks);
+        let odd = blocks().count() % 2 == 1;
+        if odd {
+            // It belongs to every block; two cancel each other.
+            engine.add(&mut rest[..low * chunks], first);
+        }
+        for i in 1..low {
+            let width = 1 << i.trailing_zeros();
+            let (to, from) = first[(i - width) * chunks..(i + width) * chunks].split_at_mut(width * chunks);
+            engine.add(to, from);
+        }
+        for at in blocks().filter(|at| *at < self.input_end || (odd && *at == low)) {
+            engine.add(first, &rest[(at - low) * chunks..][..low * chunks]);
         }
     }
 

@@ -301,7 +301,7 @@ fn judge_drive(label: &str, left_ms: u64, used: u64, capacity: u64) -> Finding {
         (0, _) => Finding::failed(
             "drives",
             format!("{label}: its storage has ended"),
-            "see docs/errors.md: what has ended is gone",
+            "`walrusfs drive revive` makes a new pool and stores in it what this machine still has",
         ),
         (left, _) if left < MONTH_MS => {
             Finding::warning("drives", found, format!("walrusfs drive extend {label} --epochs N; what ends is gone"))

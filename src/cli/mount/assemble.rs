@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use walrus_client::chain::{Committee, WalrusState};
+use walrus_client::chain::{Committee, Node, WalrusState};
 use walrus_client::client::WalrusClient;
 use zeroize::Zeroizing;
 
@@ -256,6 +256,14 @@ pub(super) fn decide_read_only(
     ))
 }
 
+/// Where this machine's changes of a drive wait to be certified.
+pub(super) fn journal_dir(home: &Home, options: &MountOptions, uid: &DriveUid) -> PathBuf {
+    match &options.journal_dir {
+        Some(dir) => dir.join(hex::encode(&uid.0[..16])),
+        None => drive_dir(home, uid).join("journal"),
+    }
+}
+
 /// The lock that makes this the only process that writes to the drive on this machine.
 pub(super) async fn lock_drive(home: &Home, uid: &DriveUid, read_only: bool) -> Result<Option<Flock<File>>, Failure> {
     if read_only {
@@ -393,10 +401,9 @@ impl Assembly<'_> {
     /// Opens the journal and settles what an earlier life left: a commit that happened is trimmed off, and changes that
     /// somebody else's commits have overtaken are refused.
     async fn journal(&self, uid: &DriveUid, ground: Ground) -> Result<(Journal, Recovery, Vec<[u8; 32]>), Failure> {
-        let dir = match (&self.options.journal_dir, self.read_only) {
-            (_, true) => drive_dir(self.home, uid).join(format!("reader-{}", std::process::id())),
-            (Some(dir), false) => dir.join(hex::encode(&uid.0[..16])),
-            (None, false) => drive_dir(self.home, uid).join("journal"),
+        let dir = match self.read_only {
+            true => drive_dir(self.home, uid).join(format!("reader-{}", std::process::id())),
+            false => journal_dir(self.home, self.options, uid),
         };
         let keys = self.drive.keys();
         let state = self.drive.state();
@@ -619,5 +626,16 @@ impl Pipeline for Service {
         let health = self.client.nodes().health();
         status.nodes = committee.nodes().len() as u64;
         status.nodes_avoided = committee.nodes().iter().filter(|node| health.is_avoided(&node.id)).count() as u64;
+        // An upload tries for a minute before it is a failed one; its reason is known earlier.
+        if status.problem.is_none() && status.pending_bytes > 0 {
+            let silent = committee.nodes().iter().filter(|node| health.is_silent(&node.id)).map(Node::weight).sum();
+            let all: u32 = committee.nodes().iter().map(Node::weight).sum();
+            status.problem = (all.saturating_sub(silent) < committee.quorum()).then(|| {
+                format!(
+                    "storage nodes with {silent} of {all} shards do not answer: changes wait in the journal, and are uploaded when \
+                     enough of them do (`walrusfs doctor` looks at the connection)"
+                )
+            });
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Drives that are opened without a mount: to be checked, mended, or read beside another state of themselves.
 
-use super::assemble::{Assembly, Service, decide_read_only, drive_dir, lock_drive, losses};
+use super::assemble::{Assembly, Service, decide_read_only, journal_dir, lock_drive, losses};
 use super::request::DriveName;
 use super::spawn::Parent;
 use crate::cli::config::Config;
@@ -27,24 +27,26 @@ use std::time::Duration;
 /// # Errors
 /// [`Code::Busy`] when it is; what the disk says.
 pub(crate) async fn set_aside(home: &Home, drive: &DriveClient) -> Result<Vec<PathBuf>, Failure> {
-    const ASIDE: &str = "conflict-";
-    let uid = drive.state().uid();
-    let lock = lock_drive(home, &uid, false).await?;
-    let dir = drive_dir(home, &uid);
     let state = drive.state();
+    let uid = state.uid();
+    let lock = lock_drive(home, &uid, false).await?;
+    let options = Config::load(home)?.options(Some(&DriveName::Label(state.label.clone())))?;
+    let journal = journal_dir(home, &options, &uid);
     let keys = drive.keys();
     let found = tokio::task::spawn_blocking(move || -> FsResult<Vec<PathBuf>> {
-        let journal = dir.join("journal");
+        // Beside the journal, so that renaming is enough. Drives share a folder that the user chose, not the state folder.
+        let (Some(dir), Some(name)) = (journal.parent(), journal.file_name()) else { return Ok(Vec::new()) };
+        let aside = format!("{}-conflict-", name.to_string_lossy());
         if journal.is_dir()
             && sync::has_lost_base(Box::new(OsDir::open(&journal)?), &keys, state.sequence(), state.facts.tag)?
         {
-            std::fs::rename(&journal, dir.join(format!("{ASIDE}{}", SystemClock.now_ms())))?;
-            File::open(&dir)?.sync_all()?;
+            std::fs::rename(&journal, dir.join(format!("{aside}{}", SystemClock.now_ms())))?;
+            File::open(dir)?.sync_all()?;
         }
         let mut found = Vec::new();
-        for entry in std::fs::read_dir(&dir)? {
+        for entry in std::fs::read_dir(dir)? {
             let entry = entry?;
-            if entry.file_name().to_str().is_some_and(|name| name.starts_with(ASIDE)) {
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(&aside)) {
                 found.push(entry.path());
             }
         }

@@ -93,6 +93,11 @@ impl Health {
         self.nodes.lock().get(node).and_then(|state| state.avoid_until).is_some_and(|until| until > Instant::now())
     }
 
+    /// Whether the node has failed at least twice since it last answered.
+    pub fn is_silent(&self, node: &ObjectId) -> bool {
+        self.nodes.lock().get(node).is_some_and(|state| state.failures >= 2)
+    }
+
     /// How long to wait for an answer of `bytes` before asking others as well: [`Health::hedge_after`], and the time that so many
     /// bytes take to come.
     pub fn hedge_after_bytes(&self, bytes: usize) -> Duration {
@@ -141,6 +146,10 @@ mod tests {
         health.failed(&dead);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(health.is_avoided(&dead), "repeated failures are avoided longer");
+        assert!(health.is_silent(&dead) && !health.is_silent(&liar));
+        health.succeeded(&dead, Duration::from_millis(1));
+        assert!(!health.is_silent(&dead) && !health.is_avoided(&dead));
+        (0..3).for_each(|_| health.failed(&dead));
         health.succeeded(&dead, Duration::from_millis(3));
         assert!(!health.is_avoided(&dead));
         health.succeeded(&liar, Duration::from_millis(3));
