@@ -8,16 +8,18 @@ Mounts a drive on a local network of its own (program: target/release/walrusfs, 
 installed, gocryptfs and rclone (a crypt remote over a local folder, with its cache on disk), with everything that they store below
 DIR. The same library is copied into each, then read:
 
-  cold   what the filesystem keeps on this machine was removed, and the kernel's caches dropped: everything comes from the
-         storage (the storage nodes; the folder of ciphertext)
-  disk   the filesystem's own cache is complete, the kernel's caches are dropped
+  cold   mounted anew, and what the filesystem keeps on this machine was removed: everything comes from the storage (the storage
+         nodes; the folder of ciphertext)
+  disk   mounted anew, the filesystem's own cache is complete
   warm   read just before
 
-gocryptfs keeps nothing of its own, so its cold and disk are one. Every figure is the best of N. A nginx and ffprobe, where
+gocryptfs keeps nothing of its own, so its cold and disk are one. What lies below the filesystems (ciphertext, the disks of the
+storage nodes, caches on disk) may be in the kernel's memory, so that the filesystems are compared and not the disk; with
+--drop-caches it is not. Every figure is the best of N. A nginx and ffprobe, where
 installed, serve and look into media files from each mount. The storage nodes of the drive run on the same processors, with the
 lowest priority: what they compute is in the drive's figures only.
 
-Needs root (it drops the kernel's caches). Takes about ten minutes. Ends what it started and removes what it made.
+Needs root. Takes about ten minutes. Ends what it started and removes what it made.
 """
 
 import argparse
@@ -371,7 +373,7 @@ def copy_in(subject, library):
     return size / MIB / took
 
 
-def measure(subject, library, directory, tell):
+def measure(subject, library, directory, drop, tell):
     """One pass over everything on one subject that holds the library."""
     big = os.path.join(subject.path, "big")
     size = os.path.getsize(os.path.join(library, "big"))
@@ -382,7 +384,8 @@ def measure(subject, library, directory, tell):
             subject.unmount()
         if forget:
             subject.forget()
-        drop_caches()
+        if drop:
+            drop_caches()
         return seconds(subject.mount)
 
     tell("mount_cold", fresh())
@@ -395,7 +398,7 @@ def measure(subject, library, directory, tell):
     tell("mount_warm", fresh(forget=False))
     tell("sequential_disk", size / MIB / seconds(read_all, big))
     tell("sequential_warm", size / MIB / seconds(read_all, big))
-    drop_caches()
+    fresh(forget=False)
     tell("random_4k_disk", random_reads(big, 4096))
     fresh()
     tell("random_4k_cold", random_reads(big, 4096))
@@ -516,6 +519,7 @@ def arguments():
     parser.add_argument("--shards", type=int, default=100, metavar="N", help="of the local network")
     parser.add_argument("--subjects", default=",".join(SUBJECTS))
     parser.add_argument("--directory", default=None, metavar="DIR")
+    parser.add_argument("--drop-caches", action="store_true", help="also empty the kernel's caches before each mount")
     parser.add_argument("--json", default=None, metavar="FILE", help="write every single figure there")
     parser.add_argument("--svg", default=None, metavar="FILE", help="draw the ratios there")
     return parser.parse_args()
@@ -547,7 +551,7 @@ def main():
             teller(subjects[-1])("write", copy_in(subjects[-1], library))
         for _ in range(options.runs):
             for subject in subjects:
-                measure(subject, library, directory, teller(subject))
+                measure(subject, library, directory, options.drop_caches, teller(subject))
     finally:
         for subject in reversed(subjects):
             try:

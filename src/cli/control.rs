@@ -250,7 +250,7 @@ impl Client {
     /// # Errors
     /// What the daemon said, or that it stopped saying anything.
     pub fn ask(
-        self,
+        mut self,
         request: Request,
         patience: Duration,
         mut progress: impl FnMut(u64),
@@ -268,7 +268,7 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub fn converse(
-        self,
+        mut self,
         request: Request,
         patience: Duration,
         progress: impl FnMut(&Answer),
@@ -276,8 +276,31 @@ impl Client {
         self.last(request, patience, progress).map(|(_, held)| held)
     }
 
-    fn last(
+    /// As [`Client::ask`] for a request that the process ends with; returns when it has ended, and whatever it held is free, but
+    /// waits no longer than `patience` for that.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn ask_to_end(
         mut self,
+        request: Request,
+        patience: Duration,
+        mut progress: impl FnMut(u64),
+    ) -> Result<(), Failure> {
+        let asked = self.last(request, patience, |answer| {
+            if let Answer::Progress { pending_bytes } = answer {
+                progress(*pending_bytes);
+            }
+        });
+        if asked.as_ref().err().is_none_or(|failure| failure.code() == Code::Pending) {
+            // The process keeps the connection for as long as it lives. Whatever else this reads or misses changes nothing.
+            let _ = self.0.read(&mut [0; 1]);
+        }
+        asked.map(drop)
+    }
+
+    fn last(
+        &mut self,
         request: Request,
         patience: Duration,
         mut progress: impl FnMut(&Answer),

@@ -1,7 +1,7 @@
 //! `walrusfs umount` and `walrusfs sync`, and the umount helper: the daemon does the work, these wait for it.
 
 use super::args::{SyncArgs, UmountArgs};
-use super::control::{Client, Request, find};
+use super::control::{Request, find};
 use super::exit::{Code, Failure};
 use super::helper::UmountCall;
 use super::home::Home;
@@ -41,8 +41,10 @@ fn umount(mountpoint: &Path, lazy: bool, timeout: Duration) -> Result<(), Failur
     let home = Home::open()?;
     match find(&home, mountpoint) {
         Ok((_, client)) => {
-            wait(client, Request::Umount { lazy, timeout: timeout.as_secs() }).map(drop)?;
-            Ok(())
+            let progress = Progress::new();
+            progress.show("certifying");
+            let request = Request::Umount { lazy, timeout: timeout.as_secs() };
+            client.ask_to_end(request, PATIENCE, |pending| progress.left(pending))
         }
         // A mount whose daemon is gone has nothing to wait for: its journal carries.
         Err(failure) if failure.code() != Code::NotFound => match fuse::mount_of(mountpoint) {
@@ -59,13 +61,9 @@ fn umount(mountpoint: &Path, lazy: bool, timeout: Duration) -> Result<(), Failur
 /// [`Code::Pending`] when the time was over before the network had everything.
 pub fn sync(args: &SyncArgs) -> Result<(), Failure> {
     let (_, client) = find(&Home::open()?, &args.mountpoint)?;
-    wait(client, Request::Sync { timeout: args.timeout })
-}
-
-fn wait(client: Client, request: Request) -> Result<(), Failure> {
     let progress = Progress::new();
     progress.show("certifying");
-    client.ask(request, PATIENCE, |pending| progress.left(pending)).map(drop)
+    client.ask(Request::Sync { timeout: args.timeout }, PATIENCE, |pending| progress.left(pending)).map(drop)
 }
 
 /// A failure of the kernel adapter, with its exit code.

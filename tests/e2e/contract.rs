@@ -242,3 +242,24 @@ fn a_signal_unmounts_and_a_killed_mount_is_cleared() {
         nix::sys::signal::kill(pid, None).is_err()
     });
 }
+
+/// Whoever removes or moves the cache or the state after `umount` does it to files that nobody uses.
+#[test]
+fn umount_returns_when_the_process_has_ended() {
+    let mut machine = Machine::new();
+    let mount = machine.mount();
+    fs::write(mount.join("file"), vec![7; 3 << 20]).unwrap();
+    for _ in 0..4 {
+        machine.umount(&mount);
+        fs::remove_dir_all(machine.home().join("cache")).unwrap();
+        machine.mount_at(&mount, &[]);
+        // What was fetched is on its way to the cache's disk.
+        assert!(fs::read(mount.join("file")).unwrap() == vec![7; 3 << 20]);
+        let pid = machine.pid(&mount);
+        machine.umount(&mount);
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        assert_eq!(open, 0, "the process still has files open");
+        machine.mount_at(&mount, &[]);
+    }
+    machine.umount(&mount);
+}

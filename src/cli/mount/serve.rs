@@ -209,6 +209,8 @@ pub(crate) async fn serve(home: &Home, handover: Handover, parent: &mut Parent) 
         let said = result.as_ref().copied().map_err(|failure| Failure::new(failure.code(), failure.to_string()));
         peer.finish(said).await;
     }
+    // Who asked for the end waits for it: the connection closes with the process.
+    std::mem::forget(peer);
     match &result {
         Ok(()) => tracing::info!("ended"),
         Err(failure) => tracing::warn!("{failure}"),
