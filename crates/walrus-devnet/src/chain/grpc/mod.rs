@@ -18,6 +18,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt;
 use prost_types::{FieldMask, Timestamp};
 use sui_rpc::field::{FieldMaskTree, FieldMaskUtil, MessageFields};
 use sui_rpc::proto::sui::rpc::v2::ledger_service_server::LedgerServiceServer;
@@ -64,6 +65,8 @@ pub(crate) async fn serve(
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let ticking = tokio::spawn(tick(chain, stopped.clone()));
     let mut until = stopped;
+    // An answer ends with trailers in a frame of their own, which would wait 40 ms for the other side's delayed acknowledgement.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let server = axum::serve(listener, router).with_graceful_shutdown(async move {
         let _ = until.wait_for(|stop| *stop).await;
     });
