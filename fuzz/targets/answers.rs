@@ -42,7 +42,7 @@ fuzz_target!(|data: &[u8]| {
         let read = RawMessage::parse(&again).expect("it has a header");
         assert!(message.body.starts_with(read.body));
     }
-    let _ = (BlsPublicKey::from_bytes(data), BlsSignature::from_bytes(data));
+    let _ = (BlsPublicKey::from_compressed(data), BlsSignature::from_bytes(data));
 
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = NetworkConfig::parse(text);

@@ -38,7 +38,8 @@ pub fn recover(script: &[u8]) {
     let frames = frames();
     let mut segment = segment_header(1, 1).to_vec();
     let mut written = Vec::new();
-    let [flip_at, flip_bit, mut rest @ ..] = script else { return };
+    let [flip_at, flip_bit, rest @ ..] = script else { return };
+    let mut rest = rest;
     while let [kind, lsn, durable, len, payload @ ..] = rest {
         let (payload, more) = payload.split_at(usize::from(*len).min(payload.len()));
         rest = more;
