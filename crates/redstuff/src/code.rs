@@ -248,7 +248,8 @@ impl Decoder {
     ///
     /// The values at the first `2^k` points depend on as many coefficients only, and these of the derivative on coefficients that are
     /// as many from every power of two on. In this basis the transform of twice as many shards leaves the first half as it is and adds
-    /// it to the second, so the halves are transformed apart and the rest of the widest layers is never computed.
+    /// it to the second, so the halves are transformed apart and the rest of the widest layers is never computed. Not even that sum: it
+    /// would add the first half's own polynomial, whose value where a symbol is missing is what stood there, zero.
     fn derive(&self, engine: &GfEngine, shards: &mut Shards<'_>) {
         let (low, chunks) = (self.low(), shards.chunks);
         engine.inverse(shards, Span { at: 0, size: low, used: 0..self.input_end.min(low), point: 0 });
@@ -257,17 +258,12 @@ impl Decoder {
             engine.inverse(shards, Span { at, size: at, used: 0..(self.input_end - at).min(at), point: at });
         }
         let (first, rest) = shards.data.split_at_mut(low * chunks);
-        let odd = blocks().count() % 2 == 1;
-        if odd {
-            // It belongs to every block; two cancel each other.
-            engine.add(&mut rest[..low * chunks], first);
-        }
         for i in 1..low {
             let width = 1 << i.trailing_zeros();
             let (to, from) = first[(i - width) * chunks..(i + width) * chunks].split_at_mut(width * chunks);
             engine.add(to, from);
         }
-        for at in blocks().filter(|at| *at < self.input_end || (odd && *at == low)) {
+        for at in blocks().filter(|at| *at < self.input_end) {
             engine.add(first, &rest[(at - low) * chunks..][..low * chunks]);
         }
     }
@@ -394,10 +390,13 @@ mod tests {
         for (code, size, engine) in cases() {
             let originals = bytes(code.k * size);
             let symbols = code.expand(&engine, &originals, size);
-            for stride in [1usize, 7] {
-                // Different mixes of originals and recovery symbols.
+            // Different mixes of originals and recovery symbols, and only the first original missing.
+            let mixed = [1usize, 7].map(|stride| {
                 let mut indices: Vec<usize> = (0..code.n).collect();
                 indices.sort_by_key(|i| (i * stride * 7919 + stride) % 1009);
+                indices
+            });
+            for mut indices in mixed.into_iter().chain([(1..code.n).collect()]) {
                 indices.truncate(code.k);
                 let given = || indices.iter().map(|i| (*i, &symbols[i * size..][..size]));
                 let decoder = code.decoder(&engine, indices.iter().copied());
