@@ -248,16 +248,27 @@ class Gocryptfs:
         os.mkdir(self.path)
         password = ["-q", "-extpass", "echo", "-extpass", "password"]
         run("gocryptfs", *password, "-init", "-scryptn", "10", cipher)
-        self.daemon = subprocess.Popen(["gocryptfs", *password, "-fg", cipher, self.path])
-        self.pid = self.daemon.pid
+        self.command = ["gocryptfs", *password, "-fg", cipher, self.path]
+        self.mount()
+
+    def mount(self):
+        self.daemon = subprocess.Popen(self.command)
         wait_for(lambda: os.path.ismount(self.path), "gocryptfs is mounted")
+
+    @property
+    def pid(self):
+        return self.daemon.pid
+
+    def unmount(self):
+        run("umount", self.path)
+        self.daemon.wait(30)
 
     def settle(self):
         os.sync()
 
     def end(self):
-        run("umount", self.path)
-        self.daemon.wait(30)
+        if os.path.ismount(self.path):
+            self.unmount()
 
 
 class Walrusfs:
@@ -265,26 +276,40 @@ class Walrusfs:
 
     name = "walrusfs"
 
-    def __init__(self, directory, options):
+    def __init__(self, directory, options, *network):
         self.program, self.path = options.walrusfs, os.path.join(directory, "drive")
-        home = os.path.join(directory, "home")
+        self.home = os.path.join(directory, "home")
         os.mkdir(self.path)
-        os.mkdir(home)
-        self.environment = {**os.environ, "WALRUSFS_HOME": home}
+        os.mkdir(self.home)
+        self.environment = {**os.environ, "WALRUSFS_HOME": self.home}
+        self.more = ["-o", options.options] if options.options else []
         # The network's machines are somebody else's: here they come after everybody.
-        run("nice", "-n", "19", self.program, "devnet", "up", env=self.environment, stdin=subprocess.DEVNULL)
-        more = ["-o", options.options] if options.options else []
-        self.call("mount", *more, self.path)
-        self.pid = json.loads(self.call("status", self.path, "--json"))["pid"]
+        up = ["devnet", "up", *network]
+        run("nice", "-n", "19", self.program, *up, env=self.environment, stdin=subprocess.DEVNULL)
+        self.mount()
 
     def call(self, *arguments):
         return run(self.program, *arguments, env=self.environment, stdin=subprocess.DEVNULL)
+
+    def mount(self):
+        self.call("mount", *self.more, self.path)
+
+    def unmount(self):
+        self.call("umount", self.path)
+
+    def status(self):
+        return json.loads(self.call("status", self.path, "--json"))
+
+    @property
+    def pid(self):
+        return self.status()["pid"]
 
     def settle(self):
         self.call("sync", self.path)
 
     def end(self):
-        self.call("umount", self.path)
+        if os.path.ismount(self.path):
+            self.unmount()
         self.call("devnet", "down")
 
 
@@ -296,7 +321,7 @@ def wait_for(done, what):
     while not done():
         if time.monotonic() > deadline:
             sys.exit(f"not within 20 s: {what}")
-        time.sleep(0.02)
+        time.sleep(0.002)
 
 
 def keep_on(pid, processors):

@@ -37,8 +37,10 @@ import tempfile
 import time
 import urllib.request
 
+import compare
+from compare import drop_caches, run, seconds, shown, wait_for
+
 MIB = 1 << 20
-HERE = os.path.dirname(os.path.abspath(__file__))
 SMALL, PICTURES, STREAMS = 1500, 1000, 4
 
 # name: (unit, what, aim or None); an aim is a figure.
@@ -67,34 +69,6 @@ FIGURES = {
 LOW_IS_GOOD = ("s", "ms", "MiB", "x")
 
 
-def run(*command, **options):
-    """Runs a command, which must succeed; what it printed."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def seconds(function, *arguments):
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
-
-
-def drop_caches():
-    os.sync()
-    with open("/proc/sys/vm/drop_caches", "w") as file:
-        file.write("3")
-
-
-def wait_for(done, what, patience=20):
-    deadline = time.monotonic() + patience
-    while not done():
-        if time.monotonic() > deadline:
-            sys.exit(f"not within {patience} s: {what}")
-        time.sleep(0.002)
-
-
 def remove_within(folder):
     for name in os.listdir(folder) if os.path.isdir(folder) else []:
         path = os.path.join(folder, name)
@@ -104,85 +78,26 @@ def remove_within(folder):
 # ------------------------------------------------------------------------------------------------------------ the subjects
 
 
-class Walrusfs:
-    """A drive on a local network, with the defaults."""
-
-    name = "walrusfs"
+class Walrusfs(compare.Walrusfs):
+    """A drive on a local network of as many shards as wanted."""
 
     def __init__(self, directory, options):
-        self.program, self.path = options.walrusfs, os.path.join(directory, "drive")
-        self.home = os.path.join(directory, "home")
-        os.mkdir(self.path)
-        os.mkdir(self.home)
-        self.environment = {**os.environ, "WALRUSFS_HOME": self.home}
-        shards = ["--shards", str(options.shards)]
-        run("nice", "-n", "19", self.program, "devnet", "up", *shards, env=self.environment, stdin=subprocess.DEVNULL)
-        self.mount()
-
-    def call(self, *arguments):
-        return run(self.program, *arguments, env=self.environment, stdin=subprocess.DEVNULL)
-
-    def mount(self):
-        self.call("mount", self.path)
-
-    def unmount(self):
-        self.call("umount", self.path)
+        super().__init__(directory, options, "--shards", str(options.shards))
 
     def forget(self):
         remove_within(os.path.join(self.home, "cache"))
 
-    def settle(self):
-        self.call("sync", self.path)
-
-    def status(self):
-        return json.loads(self.call("status", self.path, "--json"))
-
     def fetched(self):
         return self.status()["reads"]["fetched_bytes"]
 
-    def pid(self):
-        return self.status()["pid"]
 
-    def end(self):
-        if os.path.ismount(self.path):
-            self.unmount()
-        self.call("devnet", "down")
+class Gocryptfs(compare.Gocryptfs):
+    """gocryptfs, which keeps nothing of its own."""
 
-
-class Gocryptfs:
-    """gocryptfs with its defaults (except the cost of the password, which is paid at every mount)."""
-
-    name = "gocryptfs"
     fetched = None
-
-    def __init__(self, directory, _options):
-        self.cipher, self.path = os.path.join(directory, "cipher"), os.path.join(directory, "plain")
-        os.mkdir(self.cipher)
-        os.mkdir(self.path)
-        self.password = ["-q", "-extpass", "echo", "-extpass", "password"]
-        run("gocryptfs", *self.password, "-init", "-scryptn", "10", self.cipher)
-        self.mount()
-
-    def mount(self):
-        self.daemon = subprocess.Popen(["gocryptfs", *self.password, "-fg", self.cipher, self.path])
-        wait_for(lambda: os.path.ismount(self.path), "gocryptfs is mounted")
-
-    def unmount(self):
-        run("umount", self.path)
-        self.daemon.wait(30)
 
     def forget(self):
         pass
-
-    def settle(self):
-        os.sync()
-
-    def pid(self):
-        return self.daemon.pid
-
-    def end(self):
-        if os.path.ismount(self.path):
-            self.unmount()
 
 
 class Rclone:
@@ -224,6 +139,7 @@ class Rclone:
         # Written files wait a second for more before they are stored.
         time.sleep(3)
 
+    @property
     def pid(self):
         return self.daemon.pid
 
@@ -389,7 +305,7 @@ def measure(subject, library, directory, drop, tell):
         return seconds(subject.mount)
 
     tell("mount_cold", fresh())
-    tell("resident_idle", resident(subject.pid(), "VmRSS"))
+    tell("resident_idle", resident(subject.pid, "VmRSS"))
     tell("sequential_cold", size / MIB / seconds(read_all, big))
     if subject.fetched:
         tell("fetched", subject.fetched() / size)
@@ -428,14 +344,10 @@ def measure(subject, library, directory, drop, tell):
     fresh()
     read_all(big)
     pictures(os.path.join(subject.path, "pictures"))
-    tell("resident_load", resident(subject.pid(), "VmHWM"))
+    tell("resident_load", resident(subject.pid, "VmHWM"))
 
 
 # --------------------------------------------------------------------------------------------------------- table and plot
-
-
-def shown(value):
-    return "-" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def best_of(results):
@@ -512,10 +424,11 @@ def plot(best, names, path):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    program = os.path.join(os.path.dirname(HERE), "target", "release", "walrusfs")
+    program = os.path.join(os.path.dirname(compare.HERE), "target", "release", "walrusfs")
     parser.add_argument("--walrusfs", default=program, metavar="PROGRAM")
     parser.add_argument("--runs", type=int, default=3, metavar="N")
     parser.add_argument("--size", type=int, default=512, metavar="MIB", help="of the large file")
+    parser.add_argument("--options", default="", help="mount options of the drive", metavar="OPTIONS")
     parser.add_argument("--shards", type=int, default=100, metavar="N", help="of the local network")
     parser.add_argument("--subjects", default=",".join(SUBJECTS))
     parser.add_argument("--directory", default=None, metavar="DIR")
