@@ -174,6 +174,8 @@ struct Inner {
     unsynced: BTreeSet<u64>,
     /// Whether a name was made since the directory's last sync.
     names_unsynced: bool,
+    /// The cut of a trim that is written down and not yet durable, and the position of its last frame.
+    trimming: Option<(Lsn, Lsn)>,
 }
 
 #[derive(Default)]
@@ -240,6 +242,7 @@ impl Journal {
             bytes: 0,
             unsynced: BTreeSet::new(),
             names_unsynced: false,
+            trimming: None,
         };
         inner.bytes = inner.segments.values().map(|segment| segment.len).sum();
         inner.start_segment(current);
@@ -459,33 +462,25 @@ impl Journal {
 
     /// Records, durably, that everything up to `cut` is committed and where its chunks lie now; then drops the segments
     /// that neither hold anything later nor are named by anything later. Blocks on the disk.
+    ///
+    /// # Errors
+    /// As [`Journal::sync`]; the call can be made again.
     pub fn trim(&self, cut: Lsn, remap: &HashMap<SpoolRef, ChunkAddr>) -> FsResult<()> {
         let moves: Vec<(SpoolRef, ChunkAddr)> = remap.iter().map(|(at, addr)| (*at, *addr)).collect();
         let last = {
             let mut inner = self.inner.lock();
-            if inner.segments.get(&inner.current).is_some_and(|segment| segment.len > frame::SEGMENT_HEADER as u64) {
-                inner.next_segment();
+            match inner.trimming {
+                // An earlier call found the disk full.
+                Some((trimmed, last)) if trimmed == cut => last,
+                _ => self.push_trim(&mut inner, cut, &moves)?,
             }
-            let mut parts: Vec<Remap> =
-                moves.chunks(REMAP_PART).map(|part| Remap { cut: 0, moves: part.to_vec() }).collect();
-            match parts.last_mut() {
-                Some(part) => part.cut = cut.0,
-                None => parts.push(Remap { cut: cut.0, moves: Vec::new() }),
-            }
-            for part in parts {
-                let payload = bcs::to_bytes(&part)
-                    .map_err(|error| FsError::new(Kind::Internal, "journal: encoding a remap").caused_by(error))?;
-                self.push(&mut inner, FrameKind::Remap, &payload, Urgency::Reserve)?;
-            }
-            if inner.pending_in.is_some() {
-                let pending = inner.pending.clone();
-                self.push(&mut inner, FrameKind::Pending, &pending, Urgency::Reserve)?;
-                inner.pending_in = Some(inner.current);
-            }
-            Lsn(inner.tail)
         };
         self.sync(last)?;
-        let dropped = self.inner.lock().release(cut.0, &moves);
+        let dropped = {
+            let mut inner = self.inner.lock();
+            inner.trimming = None;
+            inner.release(cut.0, &moves)
+        };
         for number in &dropped {
             self.dir.remove(&segment_name(*number))?;
         }
@@ -493,6 +488,32 @@ impl Journal {
             self.dir.sync()?;
         }
         Ok(())
+    }
+
+    /// Appends what [`Journal::trim`] records.
+    fn push_trim(&self, inner: &mut Inner, cut: Lsn, moves: &[(SpoolRef, ChunkAddr)]) -> FsResult<Lsn> {
+        if inner.segments.get(&inner.current).is_some_and(|segment| segment.len > frame::SEGMENT_HEADER as u64) {
+            inner.next_segment();
+        }
+        let mut parts: Vec<Remap> =
+            moves.chunks(REMAP_PART).map(|part| Remap { cut: 0, moves: part.to_vec() }).collect();
+        match parts.last_mut() {
+            Some(part) => part.cut = cut.0,
+            None => parts.push(Remap { cut: cut.0, moves: Vec::new() }),
+        }
+        for part in parts {
+            let payload = bcs::to_bytes(&part)
+                .map_err(|error| FsError::new(Kind::Internal, "journal: encoding a remap").caused_by(error))?;
+            self.push(inner, FrameKind::Remap, &payload, Urgency::Reserve)?;
+        }
+        if inner.pending_in.is_some() {
+            let pending = inner.pending.clone();
+            self.push(inner, FrameKind::Pending, &pending, Urgency::Reserve)?;
+            inner.pending_in = Some(inner.current);
+        }
+        let last = Lsn(inner.tail);
+        inner.trimming = Some((cut, last));
+        Ok(last)
     }
 
     /// Bytes that an append with [`Urgency::Normal`] may still take.

@@ -138,8 +138,12 @@ impl<'a> Cycle<'a> {
         self.commit(request).await?;
         stage("committed");
         parts.tree.finish_commit(commit, root)?;
-        let vfs = Arc::clone(&parts.vfs);
-        blocking(move || vfs.finish_cut(cut, &moved)).await??;
+        let moved = Arc::new(moved);
+        let trim = || {
+            let (vfs, moved) = (Arc::clone(&parts.vfs), Arc::clone(&moved));
+            async move { blocking(move || vfs.finish_cut(cut, &moved)).await? }
+        };
+        shared.insist("trimming the journal after a commit", trim).await?;
         stage("finished");
         self.settle().await?;
         shared.commits.fetch_add(1, Ordering::Relaxed);
@@ -254,12 +258,19 @@ impl<'a> Cycle<'a> {
 
     async fn write_pending(&self, pending: Pending) -> FsResult<()> {
         let bytes = pending.encode()?;
-        self.shared
-            .insist("writing to the journal", || {
-                let (journal, bytes) = (Arc::clone(&self.shared.parts.journal), bytes.clone());
-                async move { blocking(move || journal.sync(journal.put_pending(&bytes)?)).await? }
-            })
-            .await
+        let journal = &self.shared.parts.journal;
+        let mut written = None;
+        let write = || {
+            // Once only: what a full disk did not take waits in the journal's buffer.
+            let put = written.map_or_else(|| journal.put_pending(&bytes), Ok);
+            written = put.as_ref().ok().copied();
+            let journal = Arc::clone(journal);
+            async move {
+                let lsn = put?;
+                blocking(move || journal.sync(lsn)).await?
+            }
+        };
+        self.shared.insist("writing to the journal", write).await
     }
 
     async fn commit(&self, mut request: CommitRequest) -> FsResult<()> {

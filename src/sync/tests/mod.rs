@@ -5,7 +5,7 @@ mod ahead;
 mod figures;
 pub(crate) mod sim;
 
-use super::{Config, Engine, Parts, Reopened, Standing, reopen};
+use super::{Config, Engine, Parts, Problem, Reopened, Standing, reopen};
 use crate::cache::{CacheConfig, PackReader, SliverCache};
 use crate::crypto::{KeyRing, MasterKey};
 use crate::error::{FsResult, Kind};
@@ -530,6 +530,50 @@ fn a_full_pool_is_said_and_goes_on_by_itself() {
     drop(machine);
     let drive = world.outside.lock().drive.clone();
     assert_eq!(world.look(&drive), Some(3));
+}
+
+#[test]
+fn a_disk_that_fills_at_any_point_of_a_commit_costs_time_only() {
+    use Point::{Commit, Committed, Confirmed, Encode, Register, Upload};
+    for point in [Encode, Register, Upload, Confirmed, Commit, Committed] {
+        let world = World::new();
+        let disk = PowerCut::default();
+        let (here, mut full) = (disk.clone(), false);
+        let fates: Fates = Box::new(move |_, at| {
+            // Others fill the disk once.
+            if at == point && !std::mem::replace(&mut full, true) {
+                here.fail(true, false);
+            }
+            Fate::Go
+        });
+        let machine = world.boot(disk.clone(), fates);
+        machine.run(replace(&machine.engine, &machine.parts.vfs, 1)).unwrap();
+        let engine = Arc::clone(&machine.engine);
+        // Sealing and encoding take real time, while the simulated one runs on.
+        let waited = |until: fn(&Option<Problem>) -> bool| {
+            while !until(&machine.engine.status().problem) {
+                machine.run(async { tokio::time::sleep(Duration::from_secs(1)).await });
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        machine.run(async { drop(tokio::spawn(async move { engine.sync().await })) });
+        waited(Option::is_some);
+        let problem = machine.engine.status().problem.unwrap();
+        assert!(problem.message.contains("journal"), "full at {point:?}: {problem:?}");
+        assert_eq!(machine.target(), Some(1), "reads go on, full at {point:?}");
+        let bytes = machine.parts.journal.usage().bytes;
+        machine.run(async { tokio::time::sleep(Duration::from_secs(600)).await });
+        let grown = machine.parts.journal.usage().bytes - bytes;
+        assert!(grown < 4096, "trying again must not fill the buffer: {grown} bytes, full at {point:?}");
+        disk.fail(false, false);
+        waited(Option::is_none);
+        machine.run(replace(&machine.engine, &machine.parts.vfs, 2)).unwrap();
+        machine.sync();
+        assert_eq!(machine.engine.status().problem, None, "full at {point:?}");
+        drop(machine);
+        let drive = world.outside.lock().drive.clone();
+        assert_eq!(world.look(&drive), Some(2), "full at {point:?}");
+    }
 }
 
 #[test]
