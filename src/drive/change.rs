@@ -168,7 +168,7 @@ impl DriveClient {
         }
         let next = self.next_object(&state, plan)?;
         // A pool that took the place of one that ended does not hold what had died before.
-        let held = self.pooled(&plan.delete).await?;
+        let held = if plan.delete.is_empty() { Vec::new() } else { self.pooled(&plan.delete).await? };
         let delete: Vec<[u8; 32]> = held.into_iter().flatten().map(|blob| blob.blob_id).collect();
         match self.send_commit(&state, plan, &delete, &next).await {
             Ok(()) => {}

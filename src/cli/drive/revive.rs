@@ -6,8 +6,10 @@ use crate::check::{Certain, Subject, WalrusStorage};
 use crate::cli::args::NetworkArgs;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::home::Home;
+use crate::cli::mount::assemble::Service;
 use crate::cli::mount::unmounted::{Access, unmounted};
 use crate::cli::output::{self, Progress};
+use crate::cli::session::Account;
 use crate::cli::wallet::client_failure;
 use crate::error::FsError;
 use serde::Serialize;
@@ -35,9 +37,33 @@ pub(super) async fn run(
     (yes, json): (bool, bool),
     network: &NetworkArgs,
 ) -> Result<(), Failure> {
-    let reviving = |error: FsError| Failure::from_fs(format!("drive {name} cannot be revived"), error);
     let (mut account, drive) = open(home, name, network).await?;
     let service = unmounted(home, &account, drive, Access { read_only: false, damaged: false }).await?;
+    let revived = revive(&mut account, &service, name, wanted, yes).await;
+    // Also after a refusal: the lease goes back.
+    service.engine.stop().await;
+    let outcome = revived?;
+    show(&outcome, json)?;
+    match outcome.revived.lost.len() {
+        0 => Ok(()),
+        lost => Err(Failure::new(
+            Code::Corrupt,
+            format!(
+                "{lost} packs of {name} are lost: what lies in them reads as an error; `walrusfs fsck {name} --repair` says which files, and \
+                 mends the rest"
+            ),
+        )),
+    }
+}
+
+async fn revive(
+    account: &mut Account,
+    service: &Service,
+    name: &str,
+    wanted: Wanted,
+    yes: bool,
+) -> Result<Outcome, Failure> {
+    let reviving = |error: FsError| Failure::from_fs(format!("drive {name} cannot be revived"), error);
     let (parts, drive) = (&service.parts, &service.drive);
     let storage = WalrusStorage::new(Arc::clone(&service.client), Arc::clone(drive));
     let source = Certain::new(parts.reader.clone(), &storage);
@@ -57,7 +83,6 @@ pub(super) async fn run(
     let packs = missing(subject, &held).await.map_err(reviving)?;
     let here = kept(&parts.reader, &packs).map_err(reviving)?;
     if !ended && packs.is_empty() {
-        service.engine.stop().await;
         let paid = format!("its storage is paid until epoch {} and holds all of it", pool.end_epoch);
         return Err(Failure::new(Code::Failed, format!("drive {name} needs no revival: {paid}")));
     }
@@ -70,7 +95,7 @@ pub(super) async fn run(
     ));
     let mut frost = 0;
     if ended {
-        let quote = agree_on_pool(&mut account, wanted, pool.capacity, yes).await?.map_err(reviving)?;
+        let quote = agree_on_pool(account, wanted, pool.capacity, yes).await?.map_err(reviving)?;
         drive.replace_pool(&quote).await.map_err(reviving)?;
         frost = quote.frost;
     }
@@ -80,23 +105,9 @@ pub(super) async fn run(
     drop(shown);
     // What waited in the journal for storage goes too.
     service.engine.sync().await.map_err(reviving)?;
-    service.engine.stop().await;
     let pool = drive.refresh().await.map_err(reviving)?.pool;
     let id = drive.id().to_string();
-    let lost = revived.lost.len();
-    let outcome =
-        Outcome { id, frost, capacity_bytes: pool.capacity, end_epoch: pool.end_epoch, missing: here, revived };
-    show(&outcome, json)?;
-    if lost > 0 {
-        return Err(Failure::new(
-            Code::Corrupt,
-            format!(
-                "{lost} packs of {name} are lost: what lies in them reads as an error; `walrusfs fsck {name} --repair` says which files, and \
-                 mends the rest"
-            ),
-        ));
-    }
-    Ok(())
+    Ok(Outcome { id, frost, capacity_bytes: pool.capacity, end_epoch: pool.end_epoch, missing: here, revived })
 }
 
 fn show(outcome: &Outcome, json: bool) -> Result<(), Failure> {
