@@ -12,13 +12,15 @@
 //! Assumes that [`crate::seam::Random`] is unpredictable outside tests. Must never print, log or copy a key: keys are
 //! zeroized when dropped and have no `Debug`.
 
+mod aead;
 mod keyring;
 mod keys;
 mod seal;
 pub mod slots;
 mod unit;
 
+pub use aead::TAG;
 pub use keyring::KeyRing;
 pub use keys::MasterKey;
 pub use seal::{Domain, SEAL_OVERHEAD, SealObserver};
-pub use unit::{PackCipher, TAG};
+pub use unit::PackCipher;

@@ -5,18 +5,15 @@
 //! ```
 //! Associated data: format u16 LE (1) | domain u8 | uid 32 | key epoch u32 LE | the caller's.
 
+use super::aead::{Aead, LONG_NONCE as NONCE, TAG};
 use super::keys::{SubKey, context};
 use crate::ids::{DriveUid, KeyEpoch};
-use chacha20poly1305::aead::{Aead, AeadInOut, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
 /// Version of both sealing constructions; part of every associated data.
 pub(super) const FORMAT: u16 = 1;
 
 /// Bytes that sealing adds: key epoch, nonce, tag.
-pub const SEAL_OVERHEAD: usize = 4 + NONCE + 16;
-
-const NONCE: usize = 24;
+pub const SEAL_OVERHEAD: usize = 4 + NONCE + TAG;
 
 /// What is sealed: each domain has its own key, so that nothing sealed as one can be opened as another. The
 /// discriminants are the format's.
@@ -95,14 +92,14 @@ impl Sealing<'_> {
     /// it was.
     pub(super) fn seal_to(&self, nonce: [u8; NONCE], aad: &[u8], plaintext: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let aad = associated(self.domain, self.uid, self.epoch, aad);
-        let cipher = XChaCha20Poly1305::new((&**self.key).into());
         let start = out.len();
         out.reserve(plaintext.len() + SEAL_OVERHEAD);
         out.extend_from_slice(&self.epoch.0.to_le_bytes());
         out.extend_from_slice(&nonce);
         let text = out.len();
         out.extend_from_slice(plaintext);
-        let Ok(tag) = cipher.encrypt_inout_detached(&XNonce::from(nonce), &aad, (&mut out[text..]).into()) else {
+        let sealed = Aead::long(self.key, &nonce).and_then(|cipher| cipher.seal(&aad, &mut out[text..]));
+        let Some(tag) = sealed else {
             out[text..].fill(0);
             out.truncate(start);
             return None;
@@ -115,8 +112,9 @@ impl Sealing<'_> {
     pub(super) fn open(&self, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         let nonce: [u8; NONCE] = sealed.get(4..4 + NONCE)?.try_into().ok()?;
         let aad = associated(self.domain, self.uid, self.epoch, aad);
-        let cipher = XChaCha20Poly1305::new((&**self.key).into());
-        cipher.decrypt(&XNonce::from(nonce), Payload { msg: sealed.get(4 + NONCE..)?, aad: &aad }).ok()
+        let (text, tag) = sealed.get(4 + NONCE..)?.split_last_chunk::<TAG>()?;
+        let mut text = text.to_vec();
+        Aead::long(self.key, &nonce)?.open(&aad, &mut text, *tag).then_some(text)
     }
 }
 

@@ -20,18 +20,16 @@
 //!
 //! The wallet slot's layout is reserved; this version neither writes nor opens one.
 
+use super::aead::{Aead, LONG_NONCE as NONCE, TAG};
 use super::keys::{MasterKey, derive};
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::{DriveUid, KeyEpoch};
 use crate::seam::Random;
 use argon2::{Algorithm, Argon2, Params, Version};
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 const VERSION: u8 = 1;
 const SALT: usize = 32;
-const NONCE: usize = 24;
 const WRAPPED: usize = 48;
 const COMMITMENT: usize = 32;
 
@@ -278,11 +276,13 @@ pub fn wrap(master: &MasterKey, place: SlotPlace, secret: &SlotSecret, random: &
     let mut nonce = [0; NONCE];
     random.fill(&mut nonce);
     let aad = place.associated(secret.kind(), &body);
-    let wrapped = XChaCha20Poly1305::new((&*key).into())
-        .encrypt(&XNonce::from(nonce), Payload { msg: master.expose(), aad: &aad })
-        .map_err(|_| FsError::new(Kind::Internal, "the master key could not be wrapped"))?;
+    let mut wrapped = Zeroizing::new(*master.expose());
+    let tag = Aead::long(&key, &nonce)
+        .and_then(|cipher| cipher.seal(&aad, &mut *wrapped))
+        .ok_or_else(|| FsError::new(Kind::Internal, "the master key could not be wrapped"))?;
     body.extend_from_slice(&nonce);
-    body.extend_from_slice(&wrapped);
+    body.extend_from_slice(&*wrapped);
+    body.extend_from_slice(&tag);
     body.extend_from_slice(&master.commitment(&place.uid));
     Ok(body)
 }
@@ -309,12 +309,12 @@ pub fn unwrap(kind: u8, body: &[u8], place: SlotPlace, secret: &SlotSecret) -> F
         _ => wrapping_key(secret, slot.salt, &place.uid)?,
     };
     let aad = place.associated(slot.kind, slot.head);
-    let opened = XChaCha20Poly1305::new((&*key).into())
-        .decrypt(&XNonce::from(*slot.nonce), Payload { msg: slot.wrapped, aad: &aad })
-        .map_err(|_| refused())?;
-    let opened = Zeroizing::new(opened);
-    let bytes: &[u8; 32] = opened.as_slice().try_into().map_err(|_| refused())?;
-    let master = MasterKey::from_bytes(bytes);
+    let (text, tag) = slot.wrapped.split_last_chunk::<TAG>().ok_or_else(refused)?;
+    let mut opened = Zeroizing::new(<[u8; 32]>::try_from(text).map_err(|_| refused())?);
+    if !Aead::long(&key, slot.nonce).is_some_and(|cipher| cipher.open(&aad, &mut *opened, *tag)) {
+        return Err(refused());
+    }
+    let master = MasterKey::from_bytes(&opened);
     if master.commitment(&place.uid) != *slot.commitment {
         return Err(refused());
     }

@@ -3,15 +3,11 @@
 //! Nonce: four zero bytes, then the offset of the ciphertext in the pack as u64 LE. Associated data: uid 32 | format u16
 //! LE (1) | key epoch u32 LE | kind u8 | plaintext length u32 LE.
 
+use super::aead::{Aead, NONCE, TAG};
 use super::keys::{SubKey, context, derive};
 use super::seal::{FORMAT, SealObserver, observe};
 use crate::ids::{DriveUid, KeyEpoch};
-use chacha20poly1305::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::{ChaCha20Poly1305, Nonce, Tag};
 use std::sync::Arc;
-
-/// Bytes of authentication tag behind every ciphertext.
-pub const TAG: usize = 16;
 
 /// Seals and opens the units of one pack. The key is zeroized on drop.
 #[derive(Clone)]
@@ -43,10 +39,10 @@ impl PackCipher {
         out
     }
 
-    fn nonce(offset: u64) -> Nonce {
-        let mut nonce = [0; 12];
+    fn nonce(offset: u64) -> [u8; NONCE] {
+        let mut nonce = [0; NONCE];
         nonce[4..].copy_from_slice(&offset.to_le_bytes());
-        nonce.into()
+        nonce
     }
 
     /// Encrypts `unit` in place and returns the tag. `offset` is where the ciphertext will start in the pack: it must be
@@ -54,12 +50,11 @@ impl PackCipher {
     #[must_use]
     pub fn seal_in_place(&self, kind: u8, offset: u64, plain_len: u32, unit: &mut [u8]) -> Option<[u8; TAG]> {
         let nonce = Self::nonce(offset);
-        let cipher = ChaCha20Poly1305::new((&*self.key).into());
-        let tag = cipher.encrypt_inout_detached(&nonce, &self.associated(kind, plain_len), (&mut *unit).into()).ok()?;
+        let tag = Aead::new(&self.key, nonce)?.seal(&self.associated(kind, plain_len), unit)?;
         if self.observer.is_some() {
             observe(self.observer.as_deref(), &self.key, &nonce, &[unit, &tag[..]].concat());
         }
-        Some(tag.into())
+        Some(tag)
     }
 
     /// Decrypts `sealed` (ciphertext and tag) in place, leaving the plaintext; `false` when it is not what was sealed at
@@ -67,11 +62,9 @@ impl PackCipher {
     #[must_use]
     pub fn open_in_place(&self, kind: u8, offset: u64, plain_len: u32, sealed: &mut Vec<u8>) -> bool {
         let Some((unit, tag)) = sealed.split_last_chunk_mut::<TAG>() else { return false };
-        let tag = Tag::from(*tag);
-        let len = unit.len();
-        let cipher = ChaCha20Poly1305::new((&*self.key).into());
-        let aad = self.associated(kind, plain_len);
-        let opened = cipher.decrypt_inout_detached(&Self::nonce(offset), &aad, unit.into(), &tag).is_ok();
+        let (tag, len) = (*tag, unit.len());
+        let cipher = Aead::new(&self.key, Self::nonce(offset));
+        let opened = cipher.is_some_and(|cipher| cipher.open(&self.associated(kind, plain_len), unit, tag));
         sealed.truncate(len);
         opened
     }
