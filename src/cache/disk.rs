@@ -115,8 +115,13 @@ impl DiskTier {
         self.shared.index.lock().pin(keys);
     }
 
-    pub(super) fn read(&self, key: SliverKey, range: Range<usize>) -> Option<Sliver> {
-        self.shared.read(key, range)
+    pub(super) fn read(&self, key: SliverKey, range: Range<usize>, trusting: bool) -> Option<Sliver> {
+        self.shared.read(key, range, trusting)
+    }
+
+    /// Forgets what was found right in the sliver's file.
+    pub(super) fn doubt(&self, key: SliverKey) {
+        self.shared.open.lock().pop(&key);
     }
 
     pub(super) fn write(&self, key: SliverKey, sliver: &Sliver) {
@@ -176,9 +181,9 @@ impl Shared {
         Ok(file)
     }
 
-    fn read(&self, key: SliverKey, range: Range<usize>) -> Option<Sliver> {
+    fn read(&self, key: SliverKey, range: Range<usize>, trusting: bool) -> Option<Sliver> {
         let read = self.file(key).and_then(|file| {
-            let bytes = file.read(range.clone())?;
+            let bytes = file.read(range.clone(), trusting)?;
             Ok(bytes.map(|bytes| Sliver { bytes, verified: file.verified() }))
         });
         match read {

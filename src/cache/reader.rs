@@ -177,16 +177,16 @@ impl PackReader {
         Ok(joined(&pieces, len))
     }
 
-    /// The sealed bytes of a unit, if they are on this machine. Blocking: it may read the disk.
-    pub fn local(&self, pack: &PackRef, offset: u64, len: u32, check: Check) -> Option<Bytes> {
+    /// The sealed bytes of a unit, if they are on this machine, for whoever checks its tag; the disk's checksums are not. When
+    /// the tag fails, the next [`PackReader::read`] compares them and replaces what the disk damaged. Blocking: it may read the disk.
+    pub fn local(&self, pack: &PackRef, offset: u64, len: u32) -> Option<Bytes> {
         let parts = self.parts(pack.blob_id, pack.size?, offset..offset.saturating_add(u64::from(len))).ok()?;
         let cache = &self.0.cache;
         let mut pieces = Vec::with_capacity(parts.len());
         for (key, range) in parts {
-            let good = |sliver: &Sliver| sliver.verified || check == Check::Tag;
-            pieces.push(match cache.in_memory(key, &range).filter(good) {
+            pieces.push(match cache.in_memory(key, &range) {
                 Some(sliver) => cut(&sliver, range, key).ok()?,
-                None => cache.on_disk(key, range).filter(good)?.bytes,
+                None => cache.on_disk_unchecked(key, range)?.bytes,
             });
         }
         if pieces.len() == 1 { pieces.pop() } else { Some(joined(&pieces, u64::from(len))) }
@@ -265,11 +265,11 @@ impl PackReader {
         .await
     }
 
-    /// Forgets the slivers under `range`: a tag failed on them. The next read with [`Check::Hash`] brings good ones.
-    pub async fn forget(&self, blob: [u8; 32], size: u64, range: Range<u64>) -> FsResult<()> {
-        let parts = self.parts(blob, size, range)?;
-        let inner = Arc::clone(&self.0);
-        blocking(move || parts.into_iter().for_each(|(key, _)| inner.cache.forget(key))).await
+    /// A tag failed on these bytes of a pack: what the disk says about them is compared with its checksums anew, even if it was
+    /// compared before. Cheap; never touches the disk.
+    pub fn doubt(&self, pack: &PackRef, offset: u64, len: u32) {
+        let parts = self.parts(pack.blob_id, pack.size.unwrap_or(0), offset..offset.saturating_add(u64::from(len)));
+        parts.into_iter().flatten().for_each(|(key, _)| self.0.cache.doubt(key));
     }
 
     /// Puts a pack that this machine made into the cache: its rows are its own bytes.

@@ -138,7 +138,24 @@ impl SliverCache {
     /// Bytes `range` of the sliver, if the disk holds them whole; checks the checksums of the blocks it reads.
     /// Blocking: call it from a thread that may wait for the disk.
     pub fn on_disk(&self, key: SliverKey, range: Range<usize>) -> Option<Sliver> {
-        let found = self.disk.as_ref().and_then(|disk| disk.read(key, range));
+        self.read_disk(key, range, false)
+    }
+
+    /// As [`SliverCache::on_disk`], for a reader that checks a tag: no checksums. When the tag fails it must say so
+    /// ([`SliverCache::doubt`]): then [`SliverCache::on_disk`] tells whether the disk is to blame, and drops what it damaged.
+    pub fn on_disk_unchecked(&self, key: SliverKey, range: Range<usize>) -> Option<Sliver> {
+        self.read_disk(key, range, true)
+    }
+
+    /// Somebody found wrong bytes in the sliver: the disk's checksums are compared again at the next reading.
+    pub fn doubt(&self, key: SliverKey) {
+        if let Some(disk) = &self.disk {
+            disk.doubt(key);
+        }
+    }
+
+    fn read_disk(&self, key: SliverKey, range: Range<usize>, trusting: bool) -> Option<Sliver> {
+        let found = self.disk.as_ref().and_then(|disk| disk.read(key, range, trusting));
         if found.is_some() {
             count(&self.counters.disk_hits);
         }

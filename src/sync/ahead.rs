@@ -226,11 +226,15 @@ impl Loader {
             let cipher = loader.keys.pack_cipher(pack.key_epoch, &pack.salt)?;
             let mut missing = Vec::new();
             for addr in chunks {
-                let sealed = loader.reader.local(&pack, addr.offset, addr.stored, crate::cache::Check::Tag);
+                let sealed = loader.reader.local(&pack, addr.offset, addr.stored);
                 match sealed.map(|sealed| open_unit(&cipher, UnitKind::Chunk, unit(addr), sealed.into())) {
                     Some(Ok(plain)) => loader.vfs.insert_chunk(addr, plain.into()),
-                    // Not here, or not right: whoever fetches it finds out who is to blame.
-                    None | Some(Err(_)) => missing.push(addr),
+                    None => missing.push(addr),
+                    // Not right: whoever fetches it finds out who is to blame.
+                    Some(Err(_)) => {
+                        loader.reader.doubt(&pack, addr.offset, addr.stored);
+                        missing.push(addr);
+                    }
                 }
             }
             Ok(missing)

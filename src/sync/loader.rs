@@ -100,6 +100,7 @@ impl Loader {
     pub(super) async fn chunk_verified(&self, pack: &PackRef, addr: ChunkAddr) -> FsResult<Bytes> {
         tracing::warn!(pack = %addr.pack, offset = addr.offset, "a chunk did not open; reading it from verified slivers");
         let cipher = self.keys.pack_cipher(pack.key_epoch, &pack.salt)?;
+        self.reader.doubt(pack, addr.offset, addr.stored);
         let sealed = self.reader.verified().read(pack, addr.offset, addr.stored).await?;
         open_unit(&cipher, UnitKind::Chunk, unit(addr), sealed.into()).map(Bytes::from).map_err(|error| {
             FsError::new(

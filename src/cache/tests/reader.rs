@@ -122,14 +122,38 @@ async fn bytes_are_counted_by_where_they_came_from() {
     let pack = pack(10_000);
     assert_eq!(reader.read([1; 32], 10_000, 500..1500, Check::Tag).await.unwrap(), expected(500..1500));
     reader.settle().await;
-    assert_eq!(reader.local(&pack, 500, 1000, Check::Tag).unwrap(), expected(500..1500));
-    assert!(reader.local(&pack, 500, 1000, Check::Hash).is_none(), "nobody verified it");
-    assert!(reader.local(&pack, 1999, 2, Check::Tag).is_none(), "half of it is not here");
-    assert!(reader.local(&pack, 9_999, 2, Check::Tag).is_none(), "beyond the end");
+    assert_eq!(reader.local(&pack, 500, 1000).unwrap(), expected(500..1500));
+    assert!(reader.local(&pack, 1999, 2).is_none(), "half of it is not here");
+    assert!(reader.local(&pack, 9_999, 2).is_none(), "beyond the end");
     let stats = reader.stats();
     assert_eq!((stats.cache.misses, stats.fetched, stats.fetched_bytes), (2, 2, 2000));
     assert_eq!((stats.cache.memory_hits, stats.cache.memory_read_bytes), (0, 0));
-    assert_eq!(stats.cache.disk_hits, 4);
+    assert_eq!(stats.cache.disk_hits, 3);
+}
+
+#[tokio::test]
+async fn what_the_disk_damaged_is_found_out_by_a_tag_and_fetched_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let config =
+        CacheConfig { dir: Some(dir.path().to_owned()), memory_bytes: 0, disk_min_free: 0, ..CacheConfig::default() };
+    let net = Arc::new(Net::default());
+    let reader = PackReader::new(Arc::new(Arc::clone(&net)), SliverCache::open(&config));
+    let pack = pack(10_000);
+    let read = || reader.read([1; 32], 10_000, 500..600, Check::Hash);
+    read().await.unwrap();
+    reader.settle().await;
+    read().await.unwrap();
+    assert_eq!(net.fetches.load(Ordering::SeqCst), 1, "verified, from the disk");
+    // After the file was opened and its block found right.
+    let folder = std::fs::read_dir(dir.path().join("01")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&folder).unwrap();
+    let at = bytes.len() - 1000 + 550;
+    bytes[at] ^= 1;
+    std::fs::write(&folder, bytes).unwrap();
+    assert_ne!(reader.local(&pack, 500, 100).unwrap(), expected(500..600), "for its reader's tag to find");
+    reader.doubt(&pack, 500, 100);
+    assert_eq!(read().await.unwrap(), expected(500..600));
+    assert_eq!((net.fetches.load(Ordering::SeqCst), reader.stats().cache.corrupt), (2, 1));
 }
 
 #[tokio::test]
