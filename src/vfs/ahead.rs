@@ -27,9 +27,13 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::time::Duration;
 
-/// How far a request may lie from the end of the last one and still be in order: the kernel reads ahead itself, in requests
+/// How far a request may lie beyond the end of the last one and still be in order: the kernel reads ahead itself, in requests
 /// of up to 1 MiB, and they reach the workers in any order.
-const SLACK: u64 = 2 << 20;
+const SLACK: u64 = 4 << 20;
+
+/// How far a request may lie behind what has been read in order: one that was overtaken (measured: by up to nine others, each
+/// of 1 MiB), or a reader that looks again at what it has just read.
+const OVERTAKEN: u64 = 32 << 20;
 
 /// A share is never smaller: less than a few chunks is no window.
 const LEAST_SHARE: u64 = 256 << 10;
@@ -75,7 +79,9 @@ pub struct Ahead {
 /// One open file's reader.
 #[derive(Clone, Copy, Debug, Default)]
 struct Stream {
-    /// Where the last read that was in order ended.
+    /// Where the reading in order began.
+    from: u64,
+    /// Where the furthest read that was in order ended.
     next: u64,
     /// Bytes read in order.
     consumed: u64,
@@ -95,6 +101,14 @@ struct Stream {
 }
 
 impl Stream {
+    /// Whether a read at `offset` goes on with what was read in order.
+    fn goes_on(&self, offset: u64) -> bool {
+        match offset.checked_sub(self.next) {
+            Some(beyond) => beyond <= SLACK,
+            None => offset >= self.from && self.next - offset <= OVERTAKEN,
+        }
+    }
+
     /// Bytes that are on the way or here and not read yet.
     fn outstanding(&self) -> u64 {
         self.asked.saturating_sub(self.next)
@@ -159,11 +173,11 @@ impl Streams {
         let even = !first && stride != 0 && stride == stream.stride && stride.unsigned_abs() > u128::from(len);
         stream.strides = if even { stream.strides.saturating_add(1) } else { 0 };
         (stream.stride, stream.last, stream.used) = (stride, offset, now);
-        let near = offset.abs_diff(stream.next) <= SLACK;
+        let near = stream.goes_on(offset);
         let mut plan = Plan { first, ..Plan::default() };
         if stream.strides >= STRIDES && offset != stream.next {
             plan.ranges = self.places(handle, &mut stream, offset, len);
-            stream.next = end;
+            (stream.from, stream.next) = (offset, end);
         } else if (first && offset == 0) || (!first && near) {
             stream.next = stream.next.max(end);
             stream.consumed = stream.consumed.saturating_add(len);
@@ -174,7 +188,14 @@ impl Streams {
         } else {
             // Even jumps begin as jumps: what they asked for stays.
             plan.stale = stream.strides == 0 && (stream.outstanding() > 0 || stream.places > 0);
-            stream = Stream { next: end, asked: end, consumed: len, places: 0, ..stream };
+            tracing::trace!(
+                handle = handle.0,
+                offset,
+                next = stream.next,
+                stale = plan.stale,
+                "a reader went elsewhere"
+            );
+            stream = Stream { from: offset, next: end, asked: end, consumed: len, places: 0, ..stream };
         }
         plan.consumed = stream.consumed;
         self.streams.insert(handle, stream);
@@ -423,6 +444,21 @@ mod tests {
         }
         assert_eq!(stale, 0);
         assert!(asked >= 100 * MIB, "{asked}");
+    }
+
+    #[test]
+    fn a_request_that_many_have_overtaken_is_no_seek_and_one_before_the_beginning_is() {
+        let mut streams = streams(32 * MIB, 1);
+        read_on(&mut streams, ONE, 500 * MIB, 510 * MIB);
+        for block in 0..10 {
+            // The first of nine comes last.
+            for at in (0..9).map(|n| 510 + block * 9 + (n + 1) % 9) {
+                let plan = streams.read(ONE, at * MIB, MIB, NOW).unwrap_or_default();
+                assert!(!plan.stale, "the request at {at} MiB");
+            }
+        }
+        assert!(streams.streams[&ONE].outstanding() >= 20 * MIB, "it is read ahead of as before");
+        assert!(streams.read(ONE, 499 * MIB, 4096, NOW).unwrap().stale, "nobody has read there yet");
     }
 
     #[test]

@@ -37,11 +37,12 @@ pub fn run_here(home: &Home, handover: Handover) -> Result<(), Failure> {
 /// Keeps freed memory from staying with the process: packs and slivers come and go in pieces of megabytes, and the C
 /// library's heap, left alone, learns to keep such pieces (measured: 1.2 GiB after rewriting 256 MiB a few times).
 fn bound_heap() {
-    const PIECE: libc::c_int = 512 << 10;
+    const PIECE: libc::c_int = 4 << 20;
+    const TOP: libc::c_int = 16 << 20;
     // SAFETY: mallopt only sets parameters of the allocator; nothing else runs in this process yet.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, PIECE);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, PIECE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, TOP);
         libc::mallopt(libc::M_ARENA_MAX, 4);
     }
 }

@@ -28,8 +28,11 @@ const PING_INTERVAL: Duration = Duration::from_secs(15);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
-/// An answer's buffer is not made larger than this before its bytes arrive.
-const MAX_PREALLOCATED: usize = 1 << 20;
+/// An answer's buffer is not made larger than this before its bytes arrive. Most slivers fit; memory that is not written to costs
+/// nothing.
+const MAX_PREALLOCATED: usize = 8 << 20;
+/// Bytes of a frame that a node may send, where the protocol's 16 KiB would cut a sliver into a hundred.
+const FRAME: u32 = 256 << 10;
 
 /// See the module.
 pub struct HttpTransport {
@@ -72,6 +75,7 @@ impl HttpTransport {
             .http2_keep_alive_while_idle(true)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_max_frame_size(FRAME)
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)

@@ -28,8 +28,10 @@ use tokio_util::task::TaskTracker;
 /// The first byte of a TLS handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
 /// Concurrent requests on one h2 connection. (Real nodes allow 1000; this bounds unread bytes to 32 MiB a connection.)
-const MAX_STREAMS: u32 = 256;
-const STREAM_WINDOW: u32 = 128 << 10;
+const MAX_STREAMS: u32 = 64;
+const STREAM_WINDOW: u32 = 512 << 10;
+/// Bytes of a frame that a client may send, where the protocol's 16 KiB would cut a sliver into a hundred.
+const FRAME: u32 = 256 << 10;
 /// How long a connection may take to send its first byte, and its TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -210,7 +212,8 @@ async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, rout
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(MAX_STREAMS * STREAM_WINDOW);
+        .initial_connection_window_size(MAX_STREAMS * STREAM_WINDOW)
+        .max_frame_size(FRAME);
     let service = TowerToHyperService::new(routes);
     if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "connection");
