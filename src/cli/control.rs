@@ -193,6 +193,15 @@ pub struct Status {
     /// Of them, those that failed or lied lately and are asked last.
     #[serde(default)]
     pub nodes_avoided: u64,
+    /// Transactions of this mount.
+    #[serde(default)]
+    pub transactions: u64,
+    /// MIST (a billionth of a SUI) that they cost; below zero when more was given back.
+    #[serde(default)]
+    pub paid_mist: i64,
+    /// FROST (a billionth of a WAL) that they cost; below zero when more was given back.
+    #[serde(default)]
+    pub paid_frost: i64,
     /// Where the figures are served to Prometheus.
     #[serde(default)]
     pub metrics: Option<String>,

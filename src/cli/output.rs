@@ -43,6 +43,11 @@ pub fn coins(amount: u64, name: &str) -> String {
     }
 }
 
+/// As [`coins`], of an amount that may be below zero.
+pub fn signed_coins(amount: i64, name: &str) -> String {
+    format!("{}{}", if amount < 0 { "-" } else { "" }, coins(amount.unsigned_abs(), name))
+}
+
 /// Milliseconds since the Unix epoch as RFC 3339 in UTC with seconds: `2026-11-21T02:30:00Z`.
 pub fn time(ms: u64) -> String {
     let seconds = ms / 1000;

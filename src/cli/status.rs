@@ -135,6 +135,11 @@ pub(super) fn describe(status: &Status, rates: Option<Rates>) -> String {
         let packs = format!("{} in {} packs", output::bytes(status.uploaded_bytes), status.uploaded_packs);
         row("since mount", format!("{} commits, {packs}", status.commits));
     }
+    if status.transactions > 0 {
+        let (sui, wal) =
+            (output::signed_coins(status.paid_mist, "SUI"), output::signed_coins(status.paid_frost, "WAL"));
+        row("paid", format!("{sui} and {wal} in {} transactions since the mount", status.transactions));
+    }
     if let Some(address) = &status.metrics {
         row("metrics", format!("http://{address}/metrics"));
     }
@@ -172,10 +177,18 @@ mod tests {
         assert!(!text.contains("hits") && !text.contains("problem") && !text.contains("now "), "{text}");
         (status.pending_bytes, status.stage) = (3 << 20, "upload".to_owned());
         (status.cache_hits, status.cache_misses, status.nodes_avoided) = (3, 1, 2);
+        (status.transactions, status.paid_mist, status.paid_frost) = (7, -2_000_000, 1_500_000_000);
         status.problem = Some("no WAL".to_owned());
         let rates = Rates { written: 0, uploaded: 1 << 20, fetched: 0 };
         let text = describe(&status, Some(rates));
-        for words in ["3.0 MiB (upload)", "75 % hits", "2 of them ill", "1.0 MiB/s uploaded", "problem      no WAL"] {
+        for words in [
+            "3.0 MiB (upload)",
+            "75 % hits",
+            "2 of them ill",
+            "1.0 MiB/s uploaded",
+            "problem      no WAL",
+            "-0.002 SUI and 1.5 WAL in 7",
+        ] {
             assert!(text.contains(words), "no `{words}` in {text}");
         }
     }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use sui_sdk_types::{Address, Argument};
 use walrus_client::chain::ObjectInfo;
-use walrus_client::executor::{Executed, Request};
+use walrus_client::executor::{Executed, Paid, Request};
 use walrus_client::tx::Tx;
 use walrus_client::{ClientError, ClientResult};
 
@@ -157,6 +157,11 @@ impl DriveClient {
             state: RwLock::new(Arc::new(state)),
             changing: tokio::sync::Mutex::new(()),
         })
+    }
+
+    /// What the wallet has paid since the session began.
+    pub fn paid(&self) -> Paid {
+        self.session.executor.paid()
     }
 
     /// The object's id.

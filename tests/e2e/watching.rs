@@ -25,7 +25,10 @@ fn figure(metrics: &str, name: &str) -> f64 {
 fn figures_move_with_what_is_done() {
     let mut machine = Machine::with_network(&["--nodes", "4", "--shards", "10"]);
     let point = machine.mount_with(&["-o", "metrics=127.0.0.1:0,sync_interval=3600"]);
-    let status = machine.status(&point);
+    let balance = |machine: &Machine| -> serde_json::Value {
+        serde_json::from_str(&machine.ok(&["wallet", "balance", "--json"])).unwrap()
+    };
+    let (had, status) = (balance(&machine), machine.status(&point));
     let address = status["metrics"].as_str().unwrap().to_owned();
     assert!(get(&address, "/").starts_with("HTTP/1.1 404"));
     let before = get(&address, "/metrics");
@@ -44,12 +47,25 @@ fn figures_move_with_what_is_done() {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     assert!(figure(&after, "expires_seconds") > now && (figure(&after, "certified_seconds") - now).abs() < 120.0);
     assert!(!after.contains("A-file"), "no names of files");
+    let (paid, has) = (status, balance(&machine));
     let status = machine.status(&point);
+    for (coin, field) in [("mist", "paid_mist"), ("frost", "paid_frost")] {
+        let gone = had[coin].as_i64().unwrap() - has[coin].as_i64().unwrap();
+        let said = status[field].as_i64().unwrap() - paid[field].as_i64().unwrap();
+        assert!(said != 0 && said == gone, "{said} {coin} were paid as status has it, {gone} as the wallet has it");
+        assert_eq!(status[field].as_f64().unwrap(), figure(&after, field));
+    }
     assert_eq!(status["stage"], "idle");
     assert_eq!(status["commits"].as_f64().unwrap(), figure(&after, "commits_total"));
     assert_eq!((&status["nodes"], &status["nodes_avoided"]), (&4.into(), &0.into()));
     let text = machine.ok(&["status", point.to_str().unwrap()]);
-    for words in ["local, 4 nodes", "on its way   nothing", &format!("http://{address}/metrics"), "since mount"] {
+    for words in [
+        "local, 4 nodes",
+        "on its way   nothing",
+        &format!("http://{address}/metrics"),
+        "since mount",
+        "transactions since the mount",
+    ] {
         assert!(text.contains(words), "no `{words}` in {text}");
     }
 

@@ -622,6 +622,10 @@ impl Pipeline for Service {
         status.cache_misses = cache.misses;
         let seen = self.drive.state();
         (status.pool_capacity_bytes, status.pool_used_bytes) = (seen.pool.capacity, seen.pool.used);
+        let paid = self.drive.paid();
+        let coins = |amount: i128| i64::try_from(amount).unwrap_or(if amount < 0 { i64::MIN } else { i64::MAX });
+        status.transactions = paid.transactions;
+        (status.paid_mist, status.paid_frost) = (coins(paid.mist), coins(paid.frost));
         let committee = Arc::clone(&self.committee.lock());
         let health = self.client.nodes().health();
         status.nodes = committee.nodes().len() as u64;

@@ -7,7 +7,8 @@
 //! Must never: rebuild or change a transaction. Bytes are sent as given.
 
 use super::{
-    ChainTransport, ChangedObject, Effects, Failure, GasCost, GasInfo, ObjectInfo, Owner, SendOutcome, TypeOrigin,
+    BalanceChange, ChainTransport, ChangedObject, Effects, Failure, GasCost, GasInfo, ObjectInfo, Owner, SendOutcome,
+    TypeOrigin,
 };
 use crate::error::{ClientError, ClientResult, MoveAbort};
 use crate::retry::{Backoff, RetryPolicy};
@@ -25,7 +26,7 @@ use tonic::{Code, Status};
 
 const OBJECT_MASK: [&str; 7] =
     ["object_id", "version", "digest", "owner", "object_type", "contents", "previous_transaction"];
-const EFFECTS_MASK: [&str; 2] = ["digest", "effects"];
+const EFFECTS_MASK: [&str; 3] = ["digest", "effects", "balance_changes"];
 /// Objects in one `BatchGetObjects`, as the official clients send.
 const BATCH: usize = 50;
 const PAGE_SIZE: u32 = 500;
@@ -483,6 +484,16 @@ fn effects(what: &str, digest: Digest, executed: proto::ExecutedTransaction) -> 
             rebate: gas.storage_rebate.unwrap_or(0),
         },
         changed,
+        // Nothing is decided by them: what cannot be read is left out.
+        balances: executed.balance_changes.iter().filter_map(balance_change).collect(),
+    })
+}
+
+fn balance_change(change: &proto::BalanceChange) -> Option<BalanceChange> {
+    Some(BalanceChange {
+        owner: change.address.as_deref()?.parse().ok()?,
+        coin: change.coin_type.as_deref()?.parse().ok()?,
+        amount: change.amount.as_deref()?.parse().ok()?,
     })
 }
 

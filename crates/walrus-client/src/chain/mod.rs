@@ -24,7 +24,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sui_sdk_types::{Address, Digest, ObjectReference, StructTag, Transaction};
+use sui_sdk_types::{Address, Digest, ObjectReference, StructTag, Transaction, TypeTag};
 
 /// Who may use an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +138,17 @@ pub struct ChangedObject {
     pub object_type: Option<String>,
 }
 
+/// How a transaction changed what one address has of one coin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalanceChange {
+    /// Whose.
+    pub owner: Address,
+    /// The coin's type, inside `Coin<>`.
+    pub coin: TypeTag,
+    /// What came in, or went out when negative, gas included; in the coin's smallest unit.
+    pub amount: i128,
+}
+
 /// What a transaction did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effects {
@@ -149,6 +160,9 @@ pub struct Effects {
     pub gas: GasCost,
     /// The objects it changed; on failure only versions moved.
     pub changed: Vec<ChangedObject>,
+    /// The balances it changed, as the server says: for accounts that people read, and for nothing else. Not stored.
+    #[serde(skip)]
+    pub balances: Vec<BalanceChange>,
 }
 
 impl Effects {

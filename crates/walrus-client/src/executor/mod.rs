@@ -25,6 +25,7 @@ use crate::tx::Tx;
 use crate::wallet::Wallet;
 use crate::wire::abort::balance::NOT_ENOUGH;
 use crate::wire::chain::ObjectId;
+use parking_lot::Mutex;
 use record::{Record, Settled, Store};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -77,6 +78,18 @@ pub struct Executed {
     pub effects: Effects,
 }
 
+/// What the wallet has paid through an [`Executor`] since it was opened, as the servers tell it. Below zero when more came back (for
+/// deleted objects, or pool capacity) than was paid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Paid {
+    /// Transactions.
+    pub transactions: u64,
+    /// MIST, gas included.
+    pub mist: i128,
+    /// FROST.
+    pub frost: i128,
+}
+
 /// What became of an intent whose caller has not said that it knows.
 #[derive(Clone, Debug)]
 pub struct Recovered {
@@ -106,6 +119,7 @@ pub struct Executor {
     config: ExecutorConfig,
     dir: PathBuf,
     known: tokio::sync::Mutex<Known>,
+    paid: Mutex<Paid>,
 }
 
 /// The newest version of objects that effects told of, against servers that lag; `None`: the object is gone.
@@ -136,7 +150,14 @@ impl Executor {
             Ok(_) | Err(ClientError::Locked { .. }) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self { wallet, chain, config, dir: dir.to_owned(), known: tokio::sync::Mutex::default() })
+        Ok(Self {
+            wallet,
+            chain,
+            config,
+            dir: dir.to_owned(),
+            known: tokio::sync::Mutex::default(),
+            paid: Mutex::default(),
+        })
     }
 
     /// This process's turn, then this machine's: reads the folder anew, because others may have used it meanwhile.
@@ -149,6 +170,25 @@ impl Executor {
                     tokio::time::sleep(TURN_PAUSE).await;
                 }
                 store => return Ok(Inner { store: store?, known }),
+            }
+        }
+    }
+
+    /// What was paid since it was opened.
+    pub fn paid(&self) -> Paid {
+        *self.paid.lock()
+    }
+
+    async fn account(&self, effects: &Effects) {
+        let wal = self.chain.state().await.ok().map(|state| state.wal_type.clone());
+        let (owner, sui) = (self.wallet.address(), sui_type());
+        let mut paid = self.paid.lock();
+        paid.transactions = paid.transactions.saturating_add(1);
+        for change in effects.balances.iter().filter(|change| change.owner == owner) {
+            if change.coin == sui {
+                paid.mist = paid.mist.saturating_sub(change.amount);
+            } else if Some(&change.coin) == wal.as_ref() {
+                paid.frost = paid.frost.saturating_sub(change.amount);
             }
         }
     }
@@ -410,6 +450,7 @@ impl Executor {
             let settled = self.settle_one(&transaction, &bytes, &signature).await?;
             if let Settled::Final(effects) = &settled {
                 inner.learn(effects);
+                self.account(effects).await;
             }
             inner.store.settle(ticket, settled)?;
             inner.store.forget_without_intent(ticket)?;

@@ -573,7 +573,7 @@ impl ChainState {
             });
         }
         let gas = GasCost { computation: 1_000_000, storage: 1_000_000, rebate: 990_000 };
-        let effects = Effects { digest, failure: None, gas, changed };
+        let effects = Effects { digest, failure: None, gas, changed, balances: Vec::new() };
         self.executed.insert(digest, effects.clone());
         effects
     }
@@ -650,6 +650,7 @@ impl ChainTransport for MemoryChain {
                 failure: state.simulated_failure.clone(),
                 gas: GasCost { computation: state.simulated_gas, storage: 0, rebate: 0 },
                 changed: Vec::new(),
+                balances: Vec::new(),
             }),
         };
         async move { result }.boxed()
