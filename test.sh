@@ -43,6 +43,8 @@ stage "tools" install_tools
 stage "fetch" cargo fetch --locked
 stage "format" cargo fmt --all --check
 stage "lint" cargo clippy --profile ci --workspace --all-targets --locked -- -D warnings
+# What only the fuzz targets call (fuzz/run) keeps step with the rest.
+stage "lint for fuzzing" cargo clippy --profile ci -p walrusfs --lib --locked -- -D warnings --cfg fuzzing
 stage "build" cargo build --profile ci --workspace --all-targets --locked
 if [ -d contracts/walrusfs ] && [ -x contracts/test.sh ]; then
     stage "contracts" contracts/test.sh

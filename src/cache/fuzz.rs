@@ -24,7 +24,7 @@ pub fn parse(scratch: &Path, bytes: &[u8]) {
     if std::fs::write(&path, &file).is_ok()
         && let Ok(open) = SliverFile::open(&path, key)
     {
-        let _ = (open.verified(), open.read(0..bytes.len()));
+        let _ = (open.verified(), open.read(0..bytes.len(), false), open.read(0..bytes.len(), true));
     }
 }
 
@@ -48,7 +48,7 @@ pub fn damage(scratch: &Path, script: &[u8]) {
     }
     if std::fs::write(&path, file).is_ok()
         && let Ok(open) = SliverFile::open(&path, key)
-        && let Ok(Some(read)) = open.read(0..bytes.len())
+        && let Ok(Some(read)) = open.read(0..bytes.len(), false)
     {
         assert_eq!(read, bytes);
     }
