@@ -54,7 +54,7 @@ pub fn open(script: &[u8]) {
     let index_offset = put(UnitKind::Index, index.len() as u32, index);
     let trailer = Trailer {
         index_offset: index_offset.wrapping_add(u64::from(odd & 1)),
-        index_plain: (index.len() as u64) << (odd >> 1),
+        index_plain: (index.len() as u64).wrapping_shl(u32::from(odd >> 1)),
         count: (index.len() / ENTRY) as u64,
     };
     put(UnitKind::Trailer, trailer.bytes().len() as u32, &trailer.bytes());

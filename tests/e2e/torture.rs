@@ -184,12 +184,16 @@ fn a_process_that_is_killed_at_any_moment_loses_nothing() {
 
 /// A version of the large file: its number, then noise that belongs to it, in parts of 4 MiB.
 fn large_parts(version: u64, bytes: usize) -> impl Iterator<Item = Vec<u8>> {
-    const PART: usize = 4 << 20;
-    (0..bytes.div_ceil(PART)).map(move |part| {
-        let mut content = noise(version * 1_000_000 + part as u64, PART.min(bytes - part * PART));
-        content[..8].copy_from_slice(&version.to_le_bytes());
-        content
-    })
+    (0..bytes.div_ceil(PART)).map(move |part| large_part(version, part, bytes))
+}
+
+/// Bytes of a part of the large file; the last may be shorter.
+const PART: usize = 4 << 20;
+
+fn large_part(version: u64, part: usize, bytes: usize) -> Vec<u8> {
+    let mut content = noise(version * 1_000_000 + part as u64, PART.min(bytes - part * PART));
+    content[..8].copy_from_slice(&version.to_le_bytes());
+    content
 }
 
 /// The version of the large file, which must be whole.
@@ -197,15 +201,11 @@ fn large_version(path: &Path, bytes: usize, when: &str) -> u64 {
     let mut file = File::open(path).unwrap_or_else(|error| panic!("{when}: {error}"));
     assert_eq!(file.metadata().unwrap().len(), bytes as u64, "{when}");
     let mut version = None;
-    for part in 0.. {
-        let mut found = vec![0; (4 << 20).min(bytes - part * (4 << 20))];
+    for part in 0..bytes.div_ceil(PART) {
+        let mut found = vec![0; PART.min(bytes - part * PART)];
         file.read_exact(&mut found).unwrap_or_else(|error| panic!("{when}: part {part}: {error}"));
         let version = *version.get_or_insert(u64::from_le_bytes(found[..8].try_into().unwrap()));
-        let expected = large_parts(version, bytes).nth(part).unwrap();
-        assert!(found == expected, "{when}: part {part} is not of version {version}");
-        if (part + 1) * (4 << 20) >= bytes {
-            break;
-        }
+        assert!(found == large_part(version, part, bytes), "{when}: part {part} is not of version {version}");
     }
     version.unwrap()
 }
