@@ -551,10 +551,12 @@ fn a_disk_that_fills_at_any_point_of_a_commit_costs_time_only() {
         let engine = Arc::clone(&machine.engine);
         // Sealing and encoding take real time, while the simulated one runs on.
         let waited = |until: fn(&Option<Problem>) -> bool| {
-            while !until(&machine.engine.status().problem) {
+            let there = (0..20_000).any(|_| {
                 machine.run(async { tokio::time::sleep(Duration::from_secs(1)).await });
                 std::thread::sleep(Duration::from_millis(1));
-            }
+                until(&machine.engine.status().problem)
+            });
+            assert!(there, "full at {point:?}: {:?}", machine.engine.status().problem);
         };
         machine.run(async { drop(tokio::spawn(async move { engine.sync().await })) });
         waited(Option::is_some);

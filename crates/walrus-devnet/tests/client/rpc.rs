@@ -397,10 +397,12 @@ async fn an_invented_price_is_never_paid() {
         other => panic!("{other:?}"),
     }
     // A bargain that the chain does not know: the contract may take what was shown, and no more.
-    reprice(1, 10);
-    match world.alone().store(&world.local, &data(70, 5_000)).await {
-        Err(ClientError::PriceChanged { .. }) => {}
-        other => panic!("{other:?}"),
+    for (up, down) in [(1, 10), (99, 100)] {
+        reprice(up, down);
+        match world.alone().store(&world.local, &data(70, 5_000)).await {
+            Err(ClientError::PriceChanged { .. }) => {}
+            other => panic!("{up}/{down} of the price shown: {other:?}"),
+        }
     }
     assert!(world.server.sent().is_empty());
     assert_eq!(world.local.executor.balances().await.unwrap(), before);
