@@ -49,6 +49,15 @@ fn reader(net: Net) -> (PackReader, Arc<Net>) {
     (PackReader::new(Arc::new(Arc::clone(&net)), cache), net)
 }
 
+/// A reader that keeps slivers on disk and none in memory, with the folder that they lie in.
+fn reader_on_disk() -> (PackReader, Arc<Net>, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let config =
+        CacheConfig { dir: Some(dir.path().to_owned()), memory_bytes: 0, disk_min_free: 0, ..CacheConfig::default() };
+    let net = Arc::new(Net::default());
+    (PackReader::new(Arc::new(Arc::clone(&net)), SliverCache::open(&config)), net, dir)
+}
+
 fn expected(range: Range<u64>) -> Vec<u8> {
     range.map(|i| i as u8).collect()
 }
@@ -114,11 +123,7 @@ async fn a_fetch_that_nobody_waits_for_any_more_is_broken_off_and_others_go_on()
 
 #[tokio::test]
 async fn bytes_are_counted_by_where_they_came_from() {
-    let dir = tempfile::tempdir().unwrap();
-    let config =
-        CacheConfig { dir: Some(dir.path().to_owned()), memory_bytes: 0, disk_min_free: 0, ..CacheConfig::default() };
-    let net = Arc::new(Net::default());
-    let reader = PackReader::new(Arc::new(Arc::clone(&net)), SliverCache::open(&config));
+    let (reader, _, _dir) = reader_on_disk();
     let pack = pack(10_000);
     assert_eq!(reader.read([1; 32], 10_000, 500..1500, Check::Tag).await.unwrap(), expected(500..1500));
     reader.settle().await;
@@ -133,11 +138,7 @@ async fn bytes_are_counted_by_where_they_came_from() {
 
 #[tokio::test]
 async fn what_the_disk_damaged_is_found_out_by_a_tag_and_fetched_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let config =
-        CacheConfig { dir: Some(dir.path().to_owned()), memory_bytes: 0, disk_min_free: 0, ..CacheConfig::default() };
-    let net = Arc::new(Net::default());
-    let reader = PackReader::new(Arc::new(Arc::clone(&net)), SliverCache::open(&config));
+    let (reader, net, dir) = reader_on_disk();
     let pack = pack(10_000);
     let read = || reader.read([1; 32], 10_000, 500..600, Check::Hash);
     read().await.unwrap();
@@ -145,11 +146,11 @@ async fn what_the_disk_damaged_is_found_out_by_a_tag_and_fetched_again() {
     read().await.unwrap();
     assert_eq!(net.fetches.load(Ordering::SeqCst), 1, "verified, from the disk");
     // After the file was opened and its block found right.
-    let folder = std::fs::read_dir(dir.path().join("01")).unwrap().next().unwrap().unwrap().path();
-    let mut bytes = std::fs::read(&folder).unwrap();
+    let file = std::fs::read_dir(dir.path().join("01")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&file).unwrap();
     let at = bytes.len() - 1000 + 550;
     bytes[at] ^= 1;
-    std::fs::write(&folder, bytes).unwrap();
+    std::fs::write(&file, bytes).unwrap();
     assert_ne!(reader.local(&pack, 500, 100).unwrap(), expected(500..600), "for its reader's tag to find");
     reader.doubt(&pack, 500, 100);
     assert_eq!(read().await.unwrap(), expected(500..600));
