@@ -8,8 +8,9 @@
 
 use super::hot::HotMap;
 use super::order::{self, Row};
-use super::sliver_file::{self, SliverFile};
+use super::sliver_file::{self, Patience, SliverFile};
 use super::slivers::{Counters, Sliver, SliverKey, add, count};
+use bytes::Bytes;
 use lru::LruCache;
 use nix::fcntl::{Flock, FlockArg};
 use parking_lot::Mutex;
@@ -119,6 +120,16 @@ impl DiskTier {
         self.shared.read(key, range, trusting)
     }
 
+    /// Bytes `range` of the sliver where the kernel has them in its memory: never waits for the disk. No checksums.
+    pub(super) fn read_at_hand(&self, key: SliverKey, range: Range<usize>) -> Option<Bytes> {
+        let shared = &self.shared;
+        // Whatever is wrong is found by who may wait.
+        let file = shared.file(key, Patience::None).ok()?;
+        let bytes = file.read(range.clone(), true, Patience::None).ok()??;
+        shared.used(key, &range);
+        Some(bytes)
+    }
+
     /// Forgets what was found right in the sliver's file.
     pub(super) fn doubt(&self, key: SliverKey) {
         self.shared.open.lock().pop(&key);
@@ -172,26 +183,24 @@ impl Shared {
         self.dir.join(format!("{:02x}", key.blob[0])).join(sliver_file::name(key))
     }
 
-    fn file(&self, key: SliverKey) -> io::Result<Arc<SliverFile>> {
+    fn file(&self, key: SliverKey, patience: Patience) -> io::Result<Arc<SliverFile>> {
         if let Some(file) = self.open.lock().get(&key) {
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(SliverFile::open(&self.path(key), key)?);
+        let file = Arc::new(SliverFile::open(&self.path(key), key, patience)?);
         self.open.lock().put(key, Arc::clone(&file));
         Ok(file)
     }
 
     fn read(&self, key: SliverKey, range: Range<usize>, trusting: bool) -> Option<Sliver> {
-        let read = self.file(key).and_then(|file| {
-            let bytes = file.read(range.clone(), trusting)?;
+        let read = self.file(key, Patience::Any).and_then(|file| {
+            let bytes = file.read(range.clone(), trusting, Patience::Any)?;
             Ok(bytes.map(|bytes| Sliver { bytes, verified: file.verified() }))
         });
         match read {
             Ok(found) => {
-                if let Some(found) = &found {
-                    add(&self.counters.disk_read, found.bytes.len() as u64);
-                    self.index.lock().read(&key, &range, |len| *len);
-                    self.changed.store(true, Ordering::Relaxed);
+                if found.is_some() {
+                    self.used(key, &range);
                 }
                 found
             }
@@ -211,6 +220,13 @@ impl Shared {
                 None
             }
         }
+    }
+
+    /// Bytes `range` of the sliver were read.
+    fn used(&self, key: SliverKey, range: &Range<usize>) {
+        add(&self.counters.disk_read, range.len() as u64);
+        self.index.lock().read(&key, range, |len| *len);
+        self.changed.store(true, Ordering::Relaxed);
     }
 
     fn write(&self, key: SliverKey, sliver: &Sliver) -> io::Result<()> {

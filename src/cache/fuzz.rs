@@ -1,6 +1,6 @@
 //! The cache's parsers on bytes of an attacker's choice: for `fuzz/targets` only.
 
-use super::sliver_file::SliverFile;
+use super::sliver_file::{Patience, SliverFile};
 use super::{Sliver, SliverKey, order, sizes, sliver_file};
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub fn parse(scratch: &Path, bytes: &[u8]) {
     let path = scratch.join("sliver");
     let key = SliverKey { blob: [7; 32], row: 3 };
     if std::fs::write(&path, &file).is_ok()
-        && let Ok(open) = SliverFile::open(&path, key)
+        && let Ok(open) = SliverFile::open(&path, key, Patience::Any)
     {
         let _ = (open.verified(), open.read(0..bytes.len(), false), open.read(0..bytes.len(), true));
     }
@@ -47,7 +47,7 @@ pub fn damage(scratch: &Path, script: &[u8]) {
         _ => file[at] ^= bit,
     }
     if std::fs::write(&path, file).is_ok()
-        && let Ok(open) = SliverFile::open(&path, key)
+        && let Ok(open) = SliverFile::open(&path, key, Patience::Any)
         && let Ok(Some(read)) = open.read(0..bytes.len(), false)
     {
         assert_eq!(read, bytes);

@@ -21,5 +21,5 @@ mod sizes;
 mod sliver_file;
 mod slivers;
 
-pub use reader::{Check, PackReader, Purpose, ReaderStats, SliverSource, VerifiedReader};
+pub use reader::{AtHand, Check, PackReader, Purpose, ReaderStats, SliverSource, VerifiedReader};
 pub use slivers::{CacheConfig, CacheStats, Sliver, SliverCache, SliverKey};

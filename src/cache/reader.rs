@@ -180,13 +180,30 @@ impl PackReader {
     /// The sealed bytes of a unit, if they are on this machine, for whoever checks its tag; the disk's checksums are not. When
     /// the tag fails, the next [`PackReader::read`] compares them and replaces what the disk damaged. Blocking: it may read the disk.
     pub fn local(&self, pack: &PackRef, offset: u64, len: u32) -> Option<Bytes> {
+        self.here(pack, offset, len, |cache, key, range| Some(cache.on_disk_unchecked(key, range)?.bytes))
+    }
+
+    /// As [`PackReader::local`], if this machine has the bytes in memory: its own or the kernel's. Never waits for anything, so
+    /// `None` says nothing about the disk.
+    pub fn at_hand(&self, pack: &PackRef, offset: u64, len: u32) -> Option<Bytes> {
+        self.here(pack, offset, len, SliverCache::at_hand)
+    }
+
+    /// The sealed bytes of a unit out of memory and what `below` has of the rest.
+    fn here(
+        &self,
+        pack: &PackRef,
+        offset: u64,
+        len: u32,
+        below: impl Fn(&SliverCache, SliverKey, Range<usize>) -> Option<Bytes>,
+    ) -> Option<Bytes> {
         let parts = self.parts(pack.blob_id, pack.size?, offset..offset.saturating_add(u64::from(len))).ok()?;
         let cache = &self.0.cache;
         let mut pieces = Vec::with_capacity(parts.len());
         for (key, range) in parts {
             pieces.push(match cache.in_memory(key, &range) {
                 Some(sliver) => cut(&sliver, range, key).ok()?,
-                None => cache.on_disk_unchecked(key, range)?.bytes,
+                None => below(cache, key, range)?,
             });
         }
         if pieces.len() == 1 { pieces.pop() } else { Some(joined(&pieces, u64::from(len))) }
@@ -292,6 +309,11 @@ impl PackReader {
             }
         })
         .await
+    }
+
+    /// The same reader for one who checks a tag and cannot wait: what is not at hand is [`Kind::Unreachable`], at once.
+    pub fn without_waiting(&self) -> AtHand<'_> {
+        AtHand(self)
     }
 
     /// The same reader for one who checks no tag, or whose tag has failed: only verified slivers are used.
@@ -435,6 +457,9 @@ impl Inner {
     }
 }
 
+/// See [`PackReader::without_waiting`].
+pub struct AtHand<'a>(&'a PackReader);
+
 /// See [`PackReader::verified`].
 #[derive(Clone)]
 pub struct VerifiedReader(PackReader);
@@ -442,6 +467,13 @@ pub struct VerifiedReader(PackReader);
 impl PackSource for PackReader {
     fn read<'a>(&'a self, pack: &'a PackRef, offset: u64, len: u32) -> BoxFuture<'a, FsResult<Bytes>> {
         self.read_pack(pack, offset, len, Check::Tag, Purpose::Demand).boxed()
+    }
+}
+
+impl PackSource for AtHand<'_> {
+    fn read<'a>(&'a self, pack: &'a PackRef, offset: u64, len: u32) -> BoxFuture<'a, FsResult<Bytes>> {
+        let not_here = || FsError::new(Kind::Unreachable, "not in this machine's memory");
+        std::future::ready(self.0.at_hand(pack, offset, len).ok_or_else(not_here)).boxed()
     }
 }
 

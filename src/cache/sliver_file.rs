@@ -8,11 +8,16 @@
 //! An open file keeps its header and sums in memory and remembers which blocks were right: each block is hashed once for
 //! each opening, not once for each read, and a read of blocks that were checked reads nothing but its own bytes. Who checks a tag
 //! needs no sums: a tag that fails makes it read again, with them, and then the file is found out.
+//!
+//! What the kernel still has of a file can be read without waiting for the disk ([`Patience::None`]): openat2(2) with
+//! `RESOLVE_CACHED`, preadv2(2) with `RWF_NOWAIT`. Where a kernel or a filesystem knows neither, everything waits.
 
 use super::slivers::{Sliver, SliverKey};
 use bytes::Bytes;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::ReadWriteFlags;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IoSliceMut, Write};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
@@ -67,6 +72,41 @@ pub(super) fn write(path: &Path, key: SliverKey, sliver: &Sliver) -> io::Result<
     file.write_all(&sliver.bytes)
 }
 
+/// Whether a reader may be kept waiting by the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// As long as it takes.
+    Any,
+    /// What is not in the kernel's memory is [`io::ErrorKind::WouldBlock`].
+    None,
+}
+
+impl Patience {
+    fn open(self, path: &Path) -> io::Result<File> {
+        match self {
+            Self::Any => File::open(path),
+            Self::None => {
+                let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+                // Whatever is wrong is told to who may wait.
+                let opened = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED);
+                Ok(opened.map_err(|_| io::ErrorKind::WouldBlock)?.into())
+            }
+        }
+    }
+
+    /// Fills `data` from the file's bytes at `at`.
+    fn read(self, file: &File, data: &mut [u8], at: u64) -> io::Result<()> {
+        match self {
+            Self::Any => file.read_exact_at(data, at).map_err(cut_off),
+            Self::None => {
+                let whole = data.len();
+                let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(data)], at, ReadWriteFlags::NOWAIT);
+                if read == Ok(whole) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+            }
+        }
+    }
+}
+
 /// A sliver's file, open and with a right header.
 #[derive(Debug)]
 pub(super) struct SliverFile {
@@ -80,17 +120,17 @@ pub(super) struct SliverFile {
 
 impl SliverFile {
     /// Opens the file of `key` at `path`. [`io::ErrorKind::InvalidData`] when it is not what was written.
-    pub(super) fn open(path: &Path, key: SliverKey) -> io::Result<Self> {
-        let file = File::open(path)?;
+    pub(super) fn open(path: &Path, key: SliverKey, patience: Patience) -> io::Result<Self> {
+        let file = patience.open(path)?;
         let mut fixed = [0; FIXED];
-        file.read_exact_at(&mut fixed, 0).map_err(cut_off)?;
+        patience.read(&file, &mut fixed, 0)?;
         let header = Header::parse(&fixed).filter(|header| header.key == key).ok_or_else(damaged)?;
         // A header that claims more than there is must not make anybody allocate.
         if size_of(header.len) != Some(file.metadata()?.len()) {
             return Err(damaged());
         }
         let mut head = vec![0; FIXED + sums_len(header.len)];
-        file.read_exact_at(&mut head, 0).map_err(cut_off)?;
+        patience.read(&file, &mut head, 0)?;
         let (before, own) = head.split_at(head.len() - SUM);
         if checksum(before) != own || before[..FIXED] != fixed {
             return Err(damaged());
@@ -108,7 +148,7 @@ impl SliverFile {
 
     /// Bytes `range` of the sliver; `None` when it is shorter. Unless the reader is `trusting` or must check a tag anyway, the
     /// blocks are compared with their sums.
-    pub(super) fn read(&self, range: Range<usize>, trusting: bool) -> io::Result<Option<Bytes>> {
+    pub(super) fn read(&self, range: Range<usize>, trusting: bool, patience: Patience) -> io::Result<Option<Bytes>> {
         if range.start > range.end || range.end > self.len {
             return Ok(None);
         }
@@ -121,7 +161,7 @@ impl SliverFile {
         let end = if known(last) { range.end } else { ((last + 1) * BLOCK).min(self.len) };
         let mut data = vec![0; end - start];
         let data_at = FIXED + sums_len(self.len);
-        self.file.read_exact_at(&mut data, (data_at + start) as u64).map_err(cut_off)?;
+        patience.read(&self.file, &mut data, (data_at + start) as u64)?;
         for block in (first..=last).filter(|block| !known(*block)) {
             let from = block * BLOCK;
             let bytes = &data[from - start..(from + BLOCK).min(self.len) - start];
@@ -192,13 +232,13 @@ mod tests {
         let bytes: Bytes = (0..300_001_u32).map(|i| (i / 7) as u8).collect::<Vec<_>>().into();
         write(&path, key, &Sliver { bytes: bytes.clone(), verified: true }).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), size_of(bytes.len()).unwrap());
-        let file = SliverFile::open(&path, key).unwrap();
+        let file = SliverFile::open(&path, key, Patience::Any).unwrap();
         assert!(file.verified());
         for range in [65_536..131_072, 0..1, 100_000..250_000, 0..300_001, 299_999..300_001, 131_071..131_073, 7..7] {
-            assert_eq!(file.read(range.clone(), false).unwrap().unwrap(), bytes.slice(range));
+            assert_eq!(file.read(range.clone(), false, Patience::Any).unwrap().unwrap(), bytes.slice(range));
         }
-        assert!(file.read(1..300_002, false).unwrap().is_none(), "past the end");
-        assert!(SliverFile::open(&path, SliverKey { blob: [3; 32], row: 8 }).is_err(), "another sliver");
+        assert!(file.read(1..300_002, false, Patience::Any).unwrap().is_none(), "past the end");
+        assert!(SliverFile::open(&path, SliverKey { blob: [3; 32], row: 8 }, Patience::Any).is_err(), "another sliver");
     }
 
     #[test]
@@ -208,17 +248,52 @@ mod tests {
         let key = SliverKey { blob: [3; 32], row: 9 };
         let bytes = Bytes::from(vec![5; 200_000]);
         write(&path, key, &Sliver { bytes, verified: true }).unwrap();
-        let file = SliverFile::open(&path, key).unwrap();
-        file.read(0..10, false).unwrap();
+        let file = SliverFile::open(&path, key, Patience::Any).unwrap();
+        file.read(0..10, false, Patience::Any).unwrap();
         let at = size_of(200_000).unwrap() - 200_000;
         let flip = |place: u64| {
             File::options().write(true).open(&path).unwrap().write_all_at(&[9], at + place).unwrap();
         };
         flip(5);
         flip(70_000);
-        assert_eq!(file.read(65_536..70_001, true).unwrap().unwrap()[4_464], 9, "the reader's own check finds it");
-        assert_eq!(file.read(0..10, false).unwrap().unwrap()[5], 9, "checked before: the reader's own check finds it");
-        assert!(file.read(0..65_537, false).is_err(), "the second block is checked when it is first read");
-        assert!(SliverFile::open(&path, key).unwrap().read(0..10, false).is_err());
+        assert_eq!(
+            file.read(65_536..70_001, true, Patience::Any).unwrap().unwrap()[4_464],
+            9,
+            "the reader's own check finds it"
+        );
+        assert_eq!(
+            file.read(0..10, false, Patience::Any).unwrap().unwrap()[5],
+            9,
+            "checked before: the reader's own check finds it"
+        );
+        assert!(
+            file.read(0..65_537, false, Patience::Any).is_err(),
+            "the second block is checked when it is first read"
+        );
+        assert!(SliverFile::open(&path, key, Patience::Any).unwrap().read(0..10, false, Patience::Any).is_err());
+    }
+    #[test]
+    fn what_the_kernel_has_is_read_without_waiting_and_the_rest_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        // ext4, XFS, btrfs: filesystems that know how to read without waiting.
+        let kind = rustix::fs::statfs(dir.path()).unwrap().f_type;
+        if ![0xef53, 0x5846_5342, 0x9123_683e].contains(&kind) {
+            return eprintln!("temporary files lie on a filesystem of type {kind:#x}, which always waits");
+        }
+        let path = dir.path().join("sliver");
+        let key = SliverKey { blob: [3; 32], row: 9 };
+        let bytes = Bytes::from(vec![5; 2 << 20]);
+        write(&path, key, &Sliver { bytes: bytes.clone(), verified: true }).unwrap();
+        let file = SliverFile::open(&path, key, Patience::None).unwrap();
+        assert_eq!(file.read(70_000..90_000, true, Patience::None).unwrap().unwrap(), bytes.slice(70_000..90_000));
+        // Written down and dropped by the kernel.
+        file.file.sync_all().unwrap();
+        rustix::fs::fadvise(&file.file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        let waits = |result: io::Result<Option<Bytes>>| result.unwrap_err().kind() == io::ErrorKind::WouldBlock;
+        assert!(waits(file.read(1_000_000..1_100_000, true, Patience::None)));
+        assert!(file.read(1_000_000..1_100_000, true, Patience::Any).unwrap().is_some());
+        assert!(file.read(1_000_000..1_100_000, true, Patience::None).unwrap().is_some());
+        let nowhere = SliverFile::open(&dir.path().join("none"), key, Patience::None).unwrap_err();
+        assert_eq!(nowhere.kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -75,6 +75,13 @@ pub struct CacheStats {
     pub pinned_bytes: u64,
 }
 
+impl CacheStats {
+    /// Lookups that either tier answered.
+    pub fn hits(&self) -> u64 {
+        self.memory_hits.saturating_add(self.disk_hits)
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Counters {
     pub(super) memory_hits: AtomicU64,
@@ -145,6 +152,16 @@ impl SliverCache {
     /// ([`SliverCache::doubt`]): then [`SliverCache::on_disk`] tells whether the disk is to blame, and drops what it damaged.
     pub fn on_disk_unchecked(&self, key: SliverKey, range: Range<usize>) -> Option<Sliver> {
         self.read_disk(key, range, true)
+    }
+
+    /// As [`SliverCache::on_disk_unchecked`], where the kernel has the bytes in its memory; `None` says nothing about the disk.
+    /// Never waits.
+    pub fn at_hand(&self, key: SliverKey, range: Range<usize>) -> Option<Bytes> {
+        let found = self.disk.as_ref()?.read_at_hand(key, range);
+        if found.is_some() {
+            count(&self.counters.disk_hits);
+        }
+        found
     }
 
     /// Somebody found wrong bytes in the sliver: the disk's checksums are compared again at the next reading.

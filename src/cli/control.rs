@@ -169,18 +169,6 @@ pub struct Status {
     /// Bytes of packs uploaded since the mount.
     #[serde(default)]
     pub uploaded_bytes: u64,
-    /// Bytes of slivers fetched from the network since the mount.
-    #[serde(default)]
-    pub fetched_bytes: u64,
-    /// Fetches that failed since the mount.
-    #[serde(default)]
-    pub fetch_failures: u64,
-    /// Lookups that the sliver cache answered since the mount.
-    #[serde(default)]
-    pub cache_hits: u64,
-    /// Lookups that it did not.
-    #[serde(default)]
-    pub cache_misses: u64,
     /// Encoded bytes of the storage pool that were bought.
     #[serde(default)]
     pub pool_capacity_bytes: u64,

@@ -124,11 +124,12 @@ pub(super) fn describe(status: &Status, rates: Option<Rates>) -> String {
     if let Some(expires) = &status.expires_at {
         row("paid until", expires.clone());
     }
-    let lookups = status.cache_hits.saturating_add(status.cache_misses);
+    let answered = status.reads.cache.hits();
+    let lookups = answered.saturating_add(status.reads.cache.misses);
     let hits = match lookups {
         0 => String::new(),
         // Both are counts of this mount: far from overflowing.
-        _ => format!(", {} % hits", status.cache_hits.saturating_mul(100) / lookups),
+        _ => format!(", {} % hits", answered.saturating_mul(100) / lookups),
     };
     row("cache", format!("{}{hits}", output::bytes(status.cache_bytes)));
     if status.commits > 0 {
@@ -176,7 +177,7 @@ mod tests {
         assert!(text.contains("on its way   nothing\n") && text.contains("testnet, 10 nodes\n"), "{text}");
         assert!(!text.contains("hits") && !text.contains("problem") && !text.contains("now "), "{text}");
         (status.pending_bytes, status.stage) = (3 << 20, "upload".to_owned());
-        (status.cache_hits, status.cache_misses, status.nodes_avoided) = (3, 1, 2);
+        (status.reads.cache.disk_hits, status.reads.cache.misses, status.nodes_avoided) = (3, 1, 2);
         (status.transactions, status.paid_mist, status.paid_frost) = (7, -2_000_000, 1_500_000_000);
         status.problem = Some("no WAL".to_owned());
         let rates = Rates { written: 0, uploaded: 1 << 20, fetched: 0 };

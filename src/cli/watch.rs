@@ -35,7 +35,7 @@ impl Rates {
         Self {
             written: per_second(waiting(before), waiting(now)),
             uploaded: per_second(before.uploaded_bytes, now.uploaded_bytes),
-            fetched: per_second(before.fetched_bytes, now.fetched_bytes),
+            fetched: per_second(before.reads.fetched_bytes, now.reads.fetched_bytes),
         }
     }
 }

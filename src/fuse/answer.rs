@@ -19,6 +19,12 @@ pub trait Loader: Send + Sync + 'static {
     /// Returns when everything in `needs` was met once; the operation is then called again, and may need more.
     fn load(&self, needs: Needs) -> BoxFuture<'_, FsResult<()>>;
 
+    /// Meets `needs` on the calling thread, if that needs no waiting; otherwise `false`.
+    fn at_once(&self, needs: &Needs) -> bool {
+        let _ = needs;
+        false
+    }
+
     /// Starts to bring what nobody has asked for yet, or gives it up, and returns at once. For whom it is nothing, nothing is
     /// brought.
     fn read_ahead(&self, ahead: Ahead) {
@@ -33,6 +39,10 @@ pub trait Loader: Send + Sync + 'static {
         None
     }
 }
+
+/// How often an operation is called on the thread that read the request: a path through a tree, and not a directory of
+/// thousands of nodes while others wait for the thread.
+const ROUNDS: usize = 16;
 
 /// What all requests share.
 pub(crate) struct Service {
@@ -111,7 +121,7 @@ impl Service {
         mut operation: impl FnMut(&Vfs, &mut R) -> Outcome<T> + Send + 'static,
         done: impl FnOnce(R, T) + Send + 'static,
     ) {
-        match self.attempt(about, &mut reply, &mut operation) {
+        match self.attempt_at_once(about, &mut reply, &mut operation) {
             Outcome::Done(result) => finish(about, reply, result, done),
             Outcome::Wait(needs) => self.later(about, needs, reply, operation, done),
         }
@@ -130,6 +140,28 @@ impl Service {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Done(Err(error)),
         }
+    }
+
+    /// Calls `operation` again for as long as what it lacks is at hand.
+    pub(crate) fn attempt_at_once<R, T>(
+        &self,
+        about: About,
+        reply: &mut R,
+        operation: &mut impl FnMut(&Vfs, &mut R) -> Outcome<T>,
+    ) -> Outcome<T> {
+        for _ in 0..ROUNDS {
+            match self.attempt(about, reply, operation) {
+                Outcome::Wait(needs) => {
+                    match about.panicked(catch_unwind(AssertUnwindSafe(|| self.loader.at_once(&needs)))) {
+                        Ok(true) => {}
+                        Ok(false) => return Outcome::Wait(needs),
+                        Err(error) => return Outcome::Done(Err(error)),
+                    }
+                }
+                done => return done,
+            }
+        }
+        self.attempt(about, reply, operation)
     }
 
     /// Meets `needs` in a task, calls `operation` again until it is finished or the time is over, then answers.

@@ -410,7 +410,7 @@ impl Filesystem for Requests {
     ) {
         let about = about("read", number);
         let mut data = BUFFER.take();
-        match self.service.attempt(about, &mut reply, &mut |vfs: &Vfs, _: &mut ReplyData| {
+        match self.service.attempt_at_once(about, &mut reply, &mut |vfs: &Vfs, _: &mut ReplyData| {
             vfs.read_to(ino(number), offset, size, &mut data)
         }) {
             Outcome::Done(result) => finish(about, reply, result, |reply, ()| reply.data(&data)),

@@ -43,6 +43,11 @@ impl OnItsWay {
         Self { streams: Mutex::default(), chunks: Mutex::default(), processors: Semaphore::new(processors) }
     }
 
+    /// Whether the chunk is on its way.
+    pub(super) fn holds(&self, addr: ChunkAddr) -> bool {
+        self.chunks.lock().contains_key(&addr)
+    }
+
     /// Chunks of `chunks` that are on their way, by what they wait for, and the others.
     fn sort(&self, chunks: Vec<ChunkAddr>) -> (Vec<watch::Receiver<()>>, Vec<ChunkAddr>) {
         let loading = self.chunks.lock();

@@ -84,6 +84,8 @@ pub type ProgressHook = Arc<dyn Fn(UploadProgress) + Send + Sync>;
 const MAX_RESTARTS: usize = 5;
 /// Slivers from this size on are not sent to a node that may have them already.
 const STATUS_FIRST: usize = 5560;
+/// Slivers up to this size are copied by the task that sends them: that takes less than two hand-overs to another thread.
+const COPIED_HERE: usize = 256 << 10;
 /// How long a node may wait for the registration when asked for a confirmation.
 const REGISTRATION_WAIT: Duration = Duration::from_millis(1000);
 /// The chain is asked for a new epoch on a node's word at most this often.
@@ -92,6 +94,15 @@ const HINT_INTERVAL: Duration = Duration::from_millis(500);
 const CONFIRM_ATTEMPTS: usize = 4;
 /// The unit of the semaphore that bounds bytes in flight.
 const KIB: usize = 1024;
+
+/// What travels of one sliver: gathered and copied, nothing is computed.
+fn body<B: AsRef<[u8]>>(encoded: &Encoded<B>, pair: PairIndex, axis: Axis) -> Result<Vec<u8>, redstuff::Error> {
+    let params = encoded.params();
+    match axis {
+        Axis::Primary => encoded.primary(pair.sliver(params)).map(|sliver| sliver.to_bcs()),
+        Axis::Secondary => encoded.secondary(pair.sliver(params)).map(|sliver| sliver.to_bcs()),
+    }
+}
 
 /// Uploads an encoded blob that is registered as `persistence` says, and returns the certificate.
 ///
@@ -425,17 +436,14 @@ impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
             .acquire_many(cost)
             .await
             .map_err(|_| NodeError::Unreachable("the upload is over".to_owned()))?;
-        let encoded = self.encoded.clone();
-        let body = tokio::task::spawn_blocking(move || {
-            let params = encoded.params();
-            match axis {
-                Axis::Primary => encoded.primary(pair.sliver(params)).map(|sliver| sliver.to_bcs()),
-                Axis::Secondary => encoded.secondary(pair.sliver(params)).map(|sliver| sliver.to_bcs()),
-            }
-        })
-        .await
-        .map_err(|error| NodeError::Unreachable(format!("encoding ended: {error}")))?
-        .map_err(|error| NodeError::Unreachable(format!("encoding failed: {error}")))?;
+        let body = if length <= COPIED_HERE {
+            body(&self.encoded, pair, axis)
+        } else {
+            let encoded = self.encoded.clone();
+            let copied = tokio::task::spawn_blocking(move || body(&encoded, pair, axis)).await;
+            copied.map_err(|error| NodeError::Unreachable(format!("encoding ended: {error}")))?
+        };
+        let body = body.map_err(|error| NodeError::Unreachable(format!("encoding failed: {error}")))?;
         self.nodes.put_sliver(node, &blob, pair, axis, Bytes::from(body)).await?;
         Ok(length as u64)
     }

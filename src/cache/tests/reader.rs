@@ -137,6 +137,28 @@ async fn bytes_are_counted_by_where_they_came_from() {
 }
 
 #[tokio::test]
+async fn a_reader_that_cannot_wait_gets_what_is_in_memory() {
+    let (reader, net) = reader(Net::default());
+    let pack = pack(10_000);
+    assert!(reader.at_hand(&pack, 500, 1000).is_none());
+    assert_eq!(net.fetches.load(Ordering::SeqCst), 0);
+    reader.read([1; 32], 10_000, 500..1500, Check::Tag).await.unwrap();
+    assert_eq!(reader.at_hand(&pack, 500, 1000).unwrap(), expected(500..1500), "the cache's own memory");
+    assert!(reader.at_hand(&pack, 1999, 2).is_none(), "half of it is not here");
+    assert!(reader.at_hand(&pack, 9_999, 2).is_none(), "beyond the end");
+    let nowhere = reader.without_waiting().read(&pack, 5000, 10).now_or_never().unwrap();
+    assert_eq!(nowhere.unwrap_err().kind(), Kind::Unreachable);
+
+    let (reader, _, _dir) = reader_on_disk();
+    reader.read([1; 32], 10_000, 500..1500, Check::Tag).await.unwrap();
+    reader.settle().await;
+    assert_eq!(reader.at_hand(&pack, 500, 1000).unwrap(), expected(500..1500), "the kernel's memory");
+    assert_eq!(reader.stats().cache.disk_hits, 2);
+    reader.cache().clear();
+    assert!(reader.at_hand(&pack, 500, 1000).is_none(), "the file is gone");
+}
+
+#[tokio::test]
 async fn what_the_disk_damaged_is_found_out_by_a_tag_and_fetched_again() {
     let (reader, net, dir) = reader_on_disk();
     let pack = pack(10_000);

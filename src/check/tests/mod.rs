@@ -294,6 +294,8 @@ fn a_whole_drive_is_clean() {
     assert!(report.bytes_read > 3 * 273_000 && report.slivers == report.packs * 20, "{report:?}");
     assert!(report.packs > 3 && report.units > 0);
     let mended = patient.mend(true);
-    assert!(mended.done.is_empty() && mended.before == mended.after, "{mended:?}");
+    // How long it took is rounded, and another time each time.
+    let after = Report { seconds: mended.before.seconds, ..mended.after.clone() };
+    assert!(mended.done.is_empty() && mended.before == after, "{mended:?}");
     assert_eq!(patient.damaged(), Vec::<String>::new());
 }

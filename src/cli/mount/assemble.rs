@@ -557,6 +557,10 @@ impl Loader for Service {
         self.engine.loader().load(needs).boxed()
     }
 
+    fn at_once(&self, needs: &Needs) -> bool {
+        self.engine.loader().at_once(needs)
+    }
+
     fn read_ahead(&self, ahead: Ahead) {
         self.engine.loader().read_ahead(ahead, &self.runtime);
     }
@@ -616,10 +620,6 @@ impl Pipeline for Service {
         status.stage = now.stage.name().to_owned();
         status.journal_bytes = now.journal_bytes;
         (status.commits, status.uploaded_packs, status.uploaded_bytes) = (now.commits, now.packs, now.packed_bytes);
-        (status.fetched_bytes, status.fetch_failures) = (now.reads.fetched_bytes, now.reads.failed);
-        let cache = now.reads.cache;
-        status.cache_hits = cache.memory_hits.saturating_add(cache.disk_hits);
-        status.cache_misses = cache.misses;
         let seen = self.drive.state();
         (status.pool_capacity_bytes, status.pool_used_bytes) = (seen.pool.capacity, seen.pool.used);
         let paid = self.drive.paid();

@@ -4,7 +4,7 @@ use super::*;
 use crate::cache::{Sliver, SliverSource};
 use crate::ids::Ino;
 use crate::sync::Loader;
-use crate::vfs::{Ahead, Handle};
+use crate::vfs::{Ahead, Handle, Needs};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::collections::HashSet;
@@ -62,7 +62,7 @@ struct Reading {
     gate: Arc<Gate>,
     ino: Ino,
     content: Vec<u8>,
-    _world: World,
+    world: World,
 }
 
 impl Reading {
@@ -98,7 +98,16 @@ impl Reading {
         let (vfs, tree) = (Arc::clone(&parts.vfs), Arc::clone(&parts.tree));
         let loader = Loader::new(vfs, tree, parts.reader.clone(), Arc::clone(&parts.keys));
         let ino = rt.block_on(loader.finish(|| parts.vfs.lookup(ROOT, b"film"))).unwrap().ino;
-        Self { rt, parts, loader, gate, ino, content, _world: world }
+        Self { rt, parts, loader, gate, ino, content, world }
+    }
+
+    /// A mount that knows nothing, above the slivers that this machine has.
+    fn again(&self) -> Loader {
+        let world = &self.world;
+        let drive = world.outside.lock().drive.clone();
+        let (network, reader) = (Sim::new(&world.outside, no_fault()), self.parts.reader.clone());
+        let (parts, _) = world.parts_with(&PowerCut::default(), &drive, network, &self.rt, reader);
+        Loader::new(parts.vfs, parts.tree, parts.reader, parts.keys)
     }
 
     fn open(&self) -> Handle {
@@ -221,9 +230,63 @@ fn who_waits_for_a_chunk_waits_for_nothing_else_of_the_window() {
     *reading.gate.held.lock() = others;
     *reading.gate.all.lock() = false;
     let demanded = reading.rt.block_on(async {
-        let needs = crate::vfs::Needs { chunks: vec![first], ..Default::default() };
+        let needs = Needs { chunks: vec![first], ..Needs::default() };
         tokio::time::timeout(Duration::from_secs(5), reading.loader.load(needs)).await
     });
     demanded.expect("it waits for others").unwrap();
     assert_eq!(reading.gate.counts().0 - started, asked, "the demand shares the fetch of the window");
+}
+
+#[test]
+fn what_is_at_hand_is_read_by_the_thread_that_asks_and_nothing_else_is() {
+    let reading = Reading::new(1 << 20);
+    let lacks = || match reading.parts.vfs.read(reading.ino, 0, REQUEST) {
+        Outcome::Wait(needs) => needs,
+        Outcome::Done(_) => panic!("nothing was loaded"),
+    };
+    let before = reading.gate.counts();
+    // The first read lacks nodes of the tree; loading them is not what this is about.
+    while lacks().chunks.is_empty() {
+        reading.rt.block_on(reading.loader.load(lacks())).unwrap();
+    }
+    let fetched = reading.gate.counts();
+    assert!(!reading.loader.at_once(&lacks()), "no sliver of it is here");
+    assert_eq!(reading.gate.counts(), fetched, "it asks nobody");
+    assert!(fetched >= before);
+    for at in (0..1 << 20).step_by(REQUEST as usize) {
+        reading.read(Handle::default(), at);
+    }
+    let all = reading.gate.counts();
+
+    let again = reading.again();
+    let read = |offset: u64| loop {
+        match again.vfs.read(reading.ino, offset, REQUEST) {
+            Outcome::Done(read) => break read.unwrap(),
+            Outcome::Wait(needs) => assert!(again.at_once(&needs), "{needs:?}"),
+        }
+    };
+    assert!(read(0) == reading.content[..REQUEST as usize], "outside of any runtime: nothing is handed over");
+    assert_eq!(reading.gate.counts(), all);
+
+    // What takes longer, or has to wait, is for others.
+    let Outcome::Wait(much) = again.vfs.read(reading.ino, 0, 1 << 20) else { panic!("most of it was not loaded") };
+    assert!(much.chunks.len() > 4 && !again.at_once(&much));
+    let one = Needs { chunks: much.chunks[..1].to_vec(), ..Needs::default() };
+    assert!(again.at_once(&one));
+    for waits in [
+        Needs { space: true, ..one.clone() },
+        Needs { durable: Some(Default::default()), ..one.clone() },
+        Needs { write_back: Some(crate::vfs::Scope::All), ..one.clone() },
+    ] {
+        assert!(!again.at_once(&waits), "{waits:?}");
+    }
+    // Who has been asked already is waited for.
+    let two = Needs { chunks: much.chunks[1..2].to_vec(), ..Needs::default() };
+    *reading.gate.all.lock() = true;
+    reading.parts.reader.cache().clear();
+    let ahead = Ahead { chunks: two.chunks.clone(), ..Ahead::default() };
+    again.read_ahead(ahead, reading.rt.handle());
+    reading.pause();
+    assert!(!again.at_once(&two));
+    *reading.gate.all.lock() = false;
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod calls;
+mod governance;
 mod grpc;
 mod lifecycle;
 mod operators;

@@ -28,14 +28,14 @@ fn run_by(keys: &[Ed25519PrivateKey; 4]) -> GenesisConfig {
     config
 }
 
-struct Operator {
-    wallet: Wallet,
-    cap: Address,
-    node: Address,
+pub(super) struct Operator {
+    pub(super) wallet: Wallet,
+    pub(super) cap: Address,
+    pub(super) node: Address,
 }
 
 /// The operators in the order of their nodes' weights in [`WEIGHTS`].
-async fn operators(seed: u8) -> (TestChain, Vec<Operator>) {
+pub(super) async fn operators(seed: u8) -> (TestChain, Vec<Operator>) {
     let keys = [0, 1, 2, 3].map(|n| Ed25519PrivateKey::new([seed + n; 32]));
     let chain = TestChain::with(run_by(&keys));
     let mut operators = Vec::new();
@@ -63,7 +63,7 @@ fn cap_type(chain: &TestChain) -> TypeTag {
 
 /// What a candidate says of itself.
 #[derive(Clone)]
-struct Candidate {
+pub(super) struct Candidate {
     name: String,
     address: String,
     key: Vec<u8>,
@@ -73,7 +73,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn new(epoch: u32, sender: Address, key: &BlsSecretKey) -> Self {
+    pub(super) fn new(epoch: u32, sender: Address, key: &BlsSecretKey) -> Self {
         Self {
             name: "new".into(),
             address: "127.0.0.1:1".into(),
@@ -84,7 +84,7 @@ impl Candidate {
         }
     }
 
-    fn register(self) -> Vec<Step> {
+    pub(super) fn register(self) -> Vec<Step> {
         let Self { name, address, key, network_key, proof, commission } = self;
         let args = [
             A::Staking,

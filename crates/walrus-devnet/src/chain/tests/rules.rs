@@ -2,7 +2,9 @@
 //! is as it was.
 
 use sui_sdk_types::{Address, Argument, Owner, StructTag, TypeTag};
-use walrus_client::wire::chain::{Blob, Metadata, SharedBlob, Storage, U256, VecMap, encoded_size, units};
+use walrus_client::wire::chain::{
+    Blob, Exchange, Field, Metadata, SharedBlob, Storage, SystemStateInnerV1, U256, VecMap, encoded_size, units,
+};
 use walrus_client::wire::message::{Persistence, StorageConfirmation, invalid_blob_id_message};
 
 use super::support::{FakeBlob, SUI, TestChain, Tx, WAL, Wallet, certificate, created, events, failure, sign};
@@ -125,6 +127,24 @@ impl Table<'_> {
                 Argument::Input(tx.inputs.len() as u16 - 1)
             }
         }
+    }
+
+    /// The one event of a transaction: its type, who emitted it, its fields. Tuples have the BCS of structs with the same
+    /// fields, so what a test writes down is the layout itself.
+    pub(super) fn emitted(&self, stored: &StoredTransaction, name: &str, fields: &[u8]) {
+        let package = self.chain.chain.ids().unwrap().walrus_package;
+        let [event] = stored.events.as_slice() else { panic!("{name}: {:?}", events(stored)) };
+        assert_eq!(
+            event.type_.to_string().parse::<StructTag>().unwrap(),
+            format!("{package}::events::{name}").parse().unwrap()
+        );
+        assert_eq!((event.package_id, event.sender), (package, self.wallet.address), "{name}");
+        assert_eq!(event.contents, fields, "{name}");
+    }
+
+    /// What the System holds now.
+    pub(super) fn state(&self) -> SystemStateInnerV1 {
+        bcs::from_bytes::<Field<u64, SystemStateInnerV1>>(&self.system()).unwrap().value
     }
 
     async fn run(&self, steps: &[Step]) -> StoredTransaction {
@@ -393,17 +413,7 @@ async fn events_have_the_layouts_of_the_contracts() {
     let table = Table { chain: &chain, wallet: &wallet };
     let blob = FakeBlob::new(3, 5000);
     let encoded = encoded_size(blob.size, 10).unwrap();
-    let package = chain.chain.ids().unwrap().walrus_package;
-    // Tuples have the BCS of structs with the same fields, so these are the layouts themselves.
-    let emitted = |stored: &StoredTransaction, name: &str, fields: Vec<u8>| {
-        let [event] = stored.events.as_slice() else { panic!("{name}: {:?}", events(stored)) };
-        assert_eq!(
-            event.type_.to_string().parse::<StructTag>().unwrap(),
-            format!("{package}::events::{name}").parse().unwrap()
-        );
-        assert_eq!((event.package_id, event.sender), (package, wallet.address), "{name}");
-        assert_eq!(event.contents, fields, "{name}");
-    };
+    let emitted = |stored: &StoredTransaction, name: &str, fields: Vec<u8>| table.emitted(stored, name, &fields);
     let stored = table.ok(&registered(&blob, 2, true)).await;
     let id = created(&stored, "Blob");
     emitted(&stored, "BlobRegistered", bcs::to_bytes(&(1u32, blob.id, blob.size, 1u8, 3u32, true, id)).unwrap());
@@ -656,6 +666,25 @@ async fn the_exchange() {
         ])
         .await;
     assert_eq!(chain.balance(wallet.wal), 93 * WAL);
+    // Anybody may give to it.
+    let held = || {
+        let exchange: Exchange = chain.contents(chain.chain.ids().unwrap().exchange_object);
+        (exchange.wal, exchange.sui)
+    };
+    let (frost, mist) = held();
+    let give = |path: &'static str, args: &[A]| vec![call(path, [&[exchange.clone()], args].concat())];
+    table
+        .check(vec![
+            ("ok", give("wal_exchange::add_all_wal", &[A::Coin(WAL)])),
+            ("ok", give("wal_exchange::add_wal", &[A::Wal, pure(WAL)])),
+            ("balance:2", give("wal_exchange::add_wal", &[A::Wal, pure(u64::MAX)])),
+            ("ok", give("wal_exchange::add_all_sui", &[A::Sui(SUI)])),
+            ("ok", give("wal_exchange::add_sui", &[A::Gas, pure(SUI)])),
+            ("balance:2", give("wal_exchange::add_sui", &[A::Gas, pure(u64::MAX)])),
+        ])
+        .await;
+    assert_eq!(held(), (frost + 2 * WAL, mist + 2 * SUI));
+    assert_eq!(chain.balance(wallet.wal), 91 * WAL);
     let wal: TypeTag = chain.chain.ids().unwrap().wal_type.into();
     table
         .check(vec![
