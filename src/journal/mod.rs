@@ -166,6 +166,8 @@ struct Inner {
     last: u64,
     /// Position of the last frame that is not a mark.
     tail: u64,
+    /// Position of the last batch or data frame: what a commit can hold.
+    content: u64,
     pending: Vec<u8>,
     pending_in: Option<u64>,
     /// Bytes of all segments, buffered ones included.
@@ -174,8 +176,19 @@ struct Inner {
     unsynced: BTreeSet<u64>,
     /// Whether a name was made since the directory's last sync.
     names_unsynced: bool,
-    /// The cut of a trim that is written down and not yet durable, and the position of its last frame.
-    trimming: Option<(Lsn, Lsn)>,
+    /// A trim that is written down and not yet durable.
+    trimming: Option<Trim>,
+}
+
+/// See [`Journal::trim`].
+#[derive(Clone, Copy)]
+struct Trim {
+    /// As it was asked for.
+    cut: Lsn,
+    /// Up to here nothing is needed any more.
+    upto: u64,
+    /// Position of its last frame.
+    last: Lsn,
 }
 
 #[derive(Default)]
@@ -237,6 +250,7 @@ impl Journal {
             buffer: Buffer::default(),
             last: resume.last,
             tail: resume.last,
+            content: if resume.recovery.batches.is_empty() { resume.recovery.cut.0 } else { resume.last },
             pending: resume.recovery.pending.clone().unwrap_or_default(),
             pending_in: resume.pending_in,
             bytes: 0,
@@ -467,19 +481,19 @@ impl Journal {
     /// As [`Journal::sync`]; the call can be made again.
     pub fn trim(&self, cut: Lsn, remap: &HashMap<SpoolRef, ChunkAddr>) -> FsResult<()> {
         let moves: Vec<(SpoolRef, ChunkAddr)> = remap.iter().map(|(at, addr)| (*at, *addr)).collect();
-        let last = {
+        let trim = {
             let mut inner = self.inner.lock();
             match inner.trimming {
                 // An earlier call found the disk full.
-                Some((trimmed, last)) if trimmed == cut => last,
+                Some(trim) if trim.cut == cut => trim,
                 _ => self.push_trim(&mut inner, cut, &moves)?,
             }
         };
-        self.sync(last)?;
+        self.sync(trim.last)?;
         let dropped = {
             let mut inner = self.inner.lock();
             inner.trimming = None;
-            inner.release(cut.0, &moves)
+            inner.release(trim.upto, &moves)
         };
         for number in &dropped {
             self.dir.remove(&segment_name(*number))?;
@@ -491,15 +505,18 @@ impl Journal {
     }
 
     /// Appends what [`Journal::trim`] records.
-    fn push_trim(&self, inner: &mut Inner, cut: Lsn, moves: &[(SpoolRef, ChunkAddr)]) -> FsResult<Lsn> {
+    fn push_trim(&self, inner: &mut Inner, cut: Lsn, moves: &[(SpoolRef, ChunkAddr)]) -> FsResult<Trim> {
+        // Marks and records of the commit stand behind its cut. When nothing else does, they must not keep a segment of
+        // committed changes, which every later opening would read.
+        let upto = if inner.content <= cut.0 { inner.last.max(cut.0) } else { cut.0 };
         if inner.segments.get(&inner.current).is_some_and(|segment| segment.len > frame::SEGMENT_HEADER as u64) {
             inner.next_segment();
         }
         let mut parts: Vec<Remap> =
             moves.chunks(REMAP_PART).map(|part| Remap { cut: 0, moves: part.to_vec() }).collect();
         match parts.last_mut() {
-            Some(part) => part.cut = cut.0,
-            None => parts.push(Remap { cut: cut.0, moves: Vec::new() }),
+            Some(part) => part.cut = upto,
+            None => parts.push(Remap { cut: upto, moves: Vec::new() }),
         }
         for part in parts {
             let payload = bcs::to_bytes(&part)
@@ -511,9 +528,9 @@ impl Journal {
             self.push(inner, FrameKind::Pending, &pending, Urgency::Reserve)?;
             inner.pending_in = Some(inner.current);
         }
-        let last = Lsn(inner.tail);
-        inner.trimming = Some((cut, last));
-        Ok(last)
+        let trim = Trim { cut, upto, last: Lsn(inner.tail) };
+        inner.trimming = Some(trim);
+        Ok(trim)
     }
 
     /// Bytes that an append with [`Urgency::Normal`] may still take.
@@ -570,6 +587,9 @@ impl Journal {
         segment.last_lsn = lsn;
         if kind != FrameKind::Mark {
             inner.tail = lsn;
+        }
+        if matches!(kind, FrameKind::Batch | FrameKind::Data) {
+            inner.content = lsn;
         }
         inner.last = lsn;
         inner.bytes = inner.bytes.saturating_add(total);

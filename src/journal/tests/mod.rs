@@ -222,6 +222,36 @@ fn trim_drops_what_the_commit_holds_and_keeps_what_is_named_later() {
 }
 
 #[test]
+fn what_a_commit_writes_down_behind_its_cut_keeps_no_segment() {
+    let disk = PowerCut::default();
+    let (journal, _) = open(&disk);
+    for number in 0..100 {
+        journal.append(&batch(number), Urgency::Normal).unwrap();
+    }
+    let cut = journal.tail();
+    // A commit on its way: its record, and a mark behind each sync.
+    journal.sync(journal.put_pending(b"in flight").unwrap()).unwrap();
+    journal.sync(journal.put_pending(b"promised").unwrap()).unwrap();
+    journal.trim(cut, &HashMap::new()).unwrap();
+    assert_eq!(journal.usage().segments, 1, "{:?}", journal.usage());
+    drop(journal);
+    let disk = disk.crash(&mut Dice::new(3));
+    let (journal, recovery) = open(&disk);
+    assert_eq!((recovery.batches.len(), recovery.pending.as_deref()), (0, Some(&b"promised"[..])));
+    assert_eq!(recovery.lost, Lost::default());
+    assert!(recovery.cut >= cut);
+
+    // A change that came meanwhile is kept, with the segment that it lies in.
+    let cut = journal.append(&batch(200), Urgency::Normal).unwrap();
+    journal.append(&batch(201), Urgency::Normal).unwrap();
+    journal.sync(journal.tail()).unwrap();
+    journal.trim(cut, &HashMap::new()).unwrap();
+    drop(journal);
+    let (_, recovery) = open(&disk.crash(&mut Dice::new(4)));
+    assert_eq!((numbers(&recovery), recovery.lost), (vec![201], Lost::default()));
+}
+
+#[test]
 fn the_limit_is_disk_full_and_the_reserve_stays_for_removals() {
     let disk = PowerCut::default();
     let (journal, _) = open_with(&disk, Limits { bytes: 8192, reserve: 2048, segment: 4096 });

@@ -579,6 +579,25 @@ fn a_disk_that_fills_at_any_point_of_a_commit_costs_time_only() {
 }
 
 #[test]
+fn the_journal_does_not_grow_with_the_number_of_mounts() {
+    let world = World::new();
+    let mut disk = PowerCut::default();
+    for life in 0..40 {
+        let machine = world.boot(disk.clone(), no_fault());
+        let vfs = machine.parts.vfs.clone();
+        if life == 0 {
+            machine.run(put(&machine.engine, &vfs, "file", &noise(1, 300_000)));
+            machine.sync();
+        }
+        assert_eq!(machine.run(read_file(&machine.engine, &vfs, "file")), noise(1, 300_000), "life {life}");
+        let usage = machine.parts.journal.usage();
+        assert!(usage.segments <= 18 && usage.bytes < 1 << 16, "life {life}: {usage:?}");
+        drop(machine);
+        disk = disk.crash(&mut Dice::new(life));
+    }
+}
+
+#[test]
 fn a_lost_lease_stops_writing_and_keeps_the_journal() {
     let world = World::new();
     let machine = world.boot(PowerCut::default(), no_fault());
