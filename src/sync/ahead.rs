@@ -63,7 +63,7 @@ impl OnItsWay {
 }
 
 /// The chunks of a piece, listed as being on their way until this is dropped, however the piece ends.
-struct Claim<'a> {
+pub(super) struct Claim<'a> {
     list: &'a OnItsWay,
     chunks: Vec<ChunkAddr>,
     _end: watch::Sender<()>,
@@ -71,7 +71,7 @@ struct Claim<'a> {
 
 impl<'a> Claim<'a> {
     /// Claims those of `chunks` that nobody has.
-    fn new(list: &'a OnItsWay, mut chunks: Vec<ChunkAddr>) -> Self {
+    pub(super) fn new(list: &'a OnItsWay, mut chunks: Vec<ChunkAddr>) -> Self {
         let (end, ended) = watch::channel(());
         let mut loading = list.chunks.lock();
         chunks.retain(|addr| !loading.contains_key(addr));

@@ -4,6 +4,7 @@ use super::*;
 use crate::cache::{Sliver, SliverSource};
 use crate::ids::Ino;
 use crate::sync::Loader;
+use crate::sync::ahead::Claim;
 use crate::vfs::{Ahead, Handle, Needs};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -280,13 +281,10 @@ fn what_is_at_hand_is_read_by_the_thread_that_asks_and_nothing_else_is() {
     ] {
         assert!(!again.at_once(&waits), "{waits:?}");
     }
-    // Who has been asked already is waited for.
+    // What somebody else is opening already is waited for.
     let two = Needs { chunks: much.chunks[1..2].to_vec(), ..Needs::default() };
-    *reading.gate.all.lock() = true;
-    reading.parts.reader.cache().clear();
-    let ahead = Ahead { chunks: two.chunks.clone(), ..Ahead::default() };
-    again.read_ahead(ahead, reading.rt.handle());
-    reading.pause();
+    let claim = Claim::new(&again.on_its_way, two.chunks.clone());
     assert!(!again.at_once(&two));
-    *reading.gate.all.lock() = false;
+    drop(claim);
+    assert!(again.at_once(&two));
 }

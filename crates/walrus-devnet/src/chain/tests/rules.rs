@@ -672,7 +672,7 @@ async fn the_exchange() {
         (exchange.wal, exchange.sui)
     };
     let (frost, mist) = held();
-    let give = |path: &'static str, args: &[A]| vec![call(path, [&[exchange.clone()], args].concat())];
+    let give = |path: &'static str, args: &[A]| vec![call(path, [std::slice::from_ref(&exchange), args].concat())];
     table
         .check(vec![
             ("ok", give("wal_exchange::add_all_wal", &[A::Coin(WAL)])),
