@@ -62,6 +62,7 @@ FIGURES = {
     "serve_first": ("ms", "first byte of these ranges, cold (median)", None),
     "probe_cold": ("s", "ffprobe of 8 films, cold", None),
     "resident_idle": ("MiB", "resident memory of the daemon, idle", 20),
+    "resident_own": ("MiB", "of that, not pages of the program's file", None),
     "resident_load": ("MiB", "and the most under load", None),
     "fetched": ("x", "bytes fetched for each byte read in order", None),
     "fetched_seek": ("x", "and after seeks (5 MiB each)", None),
@@ -306,6 +307,7 @@ def measure(subject, library, directory, drop, tell):
 
     tell("mount_cold", fresh())
     tell("resident_idle", resident(subject.pid, "VmRSS"))
+    tell("resident_own", resident(subject.pid, "RssAnon"))
     tell("sequential_cold", size / MIB / seconds(read_all, big))
     if subject.fetched:
         tell("fetched", subject.fetched() / size)
