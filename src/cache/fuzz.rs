@@ -24,7 +24,11 @@ pub fn parse(scratch: &Path, bytes: &[u8]) {
     if std::fs::write(&path, &file).is_ok()
         && let Ok(open) = SliverFile::open(&path, key, Patience::Any)
     {
-        let _ = (open.verified(), open.read(0..bytes.len(), false), open.read(0..bytes.len(), true));
+        let _ = (
+            open.verified(),
+            open.read(0..bytes.len(), false, Patience::Any),
+            open.read(0..bytes.len(), true, Patience::None),
+        );
     }
 }
 
@@ -48,7 +52,7 @@ pub fn damage(scratch: &Path, script: &[u8]) {
     }
     if std::fs::write(&path, file).is_ok()
         && let Ok(open) = SliverFile::open(&path, key, Patience::Any)
-        && let Ok(Some(read)) = open.read(0..bytes.len(), false)
+        && let Ok(Some(read)) = open.read(0..bytes.len(), false, Patience::Any)
     {
         assert_eq!(read, bytes);
     }
