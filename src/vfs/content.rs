@@ -3,7 +3,7 @@
 use super::chunk_cache::ChunkKey;
 use super::extents;
 use super::ranged::Ranged;
-use super::state::{Ctx, Vfs, wrong_record};
+use super::state::{Ctx, State, Vfs, wrong_record};
 use super::types::*;
 use crate::ids::{CHUNK, Ino};
 use crate::journal::Urgency;
@@ -331,12 +331,18 @@ impl Ctx<'_> {
 
     /// The dirty part of `ino`, made when there is none.
     pub(super) fn dirty_file(&mut self, ino: Ino) -> &mut super::dirty::DirtyFile {
-        let (writes, now) = (self.st.writes, self.vfs.clock.now());
-        self.st.dirty.entry(ino).or_insert_with(|| super::dirty::DirtyFile {
-            oldest: writes,
-            since: now,
-            ..Default::default()
+        let State { dirty, writes, shapes, .. } = &mut *self.st;
+        dirty.entry(ino).or_insert_with(|| {
+            *shapes = shapes.wrapping_add(1);
+            let (oldest, since, shape) = (*writes, self.vfs.clock.now(), *shapes);
+            super::dirty::DirtyFile { oldest, since, shape, ..Default::default() }
         })
+    }
+
+    /// A shape that no dirty part has had.
+    pub(super) fn new_shape(&mut self) -> u64 {
+        self.st.shapes = self.st.shapes.wrapping_add(1);
+        self.st.shapes
     }
 
     /// A change of content sets mtime and ctime.

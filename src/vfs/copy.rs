@@ -157,10 +157,11 @@ impl Ctx<'_> {
         }
         self.count_bytes(&mut edit, before, before.max(end))?;
         self.commit(edit.batch(), Urgency::Normal)?;
+        let shape = self.new_shape();
         self.cut_dirty(ino, first..last, |file| {
             file.mtime = None;
             file.ctime = None;
-            file.shape = file.shape.wrapping_add(1);
+            file.shape = shape;
         });
         Ok(())
     }

@@ -33,7 +33,8 @@ pub(super) struct DirtyFile {
     pub(super) oldest: u64,
     /// When it became dirty, by the injected clock.
     pub(super) since: Duration,
-    /// Changes when content is cut off or punched: a write-back at work must not bring it back.
+    /// Another one when content is cut off or punched, and in every dirty part that is made anew: a write-back at work must not
+    /// bring back what went meanwhile, even with all of the dirty part.
     pub(super) shape: u64,
 }
 

@@ -128,9 +128,12 @@ impl Ranged {
 
     /// What has to be stored when this lies over `base`: the ranges (empty: the whole chunk), their bytes back to back,
     /// and the base that is still needed.
+    ///
+    /// Over a base something must be known: no ranges would stand for a whole chunk of zeros.
     pub(super) fn to_store(&self, base: Option<ChunkAddr>) -> ToStore<'_> {
         match base {
             Some(base) if !self.covers(0, base.plain) => {
+                debug_assert!(!self.ranges.is_empty(), "no ranges would be a whole chunk, of zeros");
                 let parts = self.ranges.iter().map(|&(start, end)| &self.bytes[start as usize..end as usize]);
                 (self.ranges.clone(), Cow::Owned(parts.collect::<Vec<_>>().concat()), Some(base))
             }
@@ -185,6 +188,7 @@ mod tests {
                 prop_assert!(pair[0].1 < pair[1].0);
             }
             let base = ChunkAddr { pack: PackNo(1), offset: 0, stored: plain, plain, birth: Sequence(1) };
+            prop_assume!(plain == 0 || !ranged.ranges().is_empty());
             let (ranges, data, below) = ranged.to_store(Some(base));
             let again = Ranged::from_spool(&ranges, &data).unwrap();
             let under = |at: usize| if at < plain as usize { 8 } else { 0 };

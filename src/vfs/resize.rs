@@ -67,11 +67,12 @@ impl Ctx<'_> {
                 frames.into_iter().for_each(|at| self.vfs.journal.abandon(at));
             }
             result?;
+            let shape = self.new_shape();
             self.cut_dirty(ino, last..u64::MAX, |file| {
                 file.size = None;
                 file.mtime = None;
                 file.ctime = None;
-                file.shape = file.shape.wrapping_add(1);
+                file.shape = shape;
             });
             let tail = (size % CHUNK_U64) as u32;
             let clipped = tail > 0 && self.st.dirty.get(&ino).is_some_and(|file| file.chunks.contains_key(&(last - 1)));
@@ -146,8 +147,9 @@ impl Ctx<'_> {
             return Ok(());
         }
         known.clip(tail);
-        if let Some(base) = base {
-            known.zero(tail, base.plain.min(CHUNK as u32));
+        if base.is_some() {
+            // Also over what was known beyond the base: a commit on its way may put it into the chunk that becomes the base.
+            known.zero(tail, end.min(CHUNK as u32));
         }
         let (ranges, data, base) = known.to_store(base);
         let (at, _) = self.vfs.journal.append_data_buffered(&data, Urgency::Reserve)?;
@@ -240,7 +242,8 @@ impl Ctx<'_> {
                 break;
             }
         }
-        self.cut_dirty(ino, first..last, |file| file.shape = file.shape.wrapping_add(1));
+        let shape = self.new_shape();
+        self.cut_dirty(ino, first..last, |file| file.shape = shape);
         let inode = self.inode(ino)?;
         if let Some(file) = self.st.dirty.get_mut(&ino) {
             for (_, chunk) in file.chunks.range_mut(first..last.max(first)) {

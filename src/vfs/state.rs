@@ -108,6 +108,8 @@ pub(super) struct State {
     pub(super) dirty_bytes: u64,
     /// Number of the last write into dirty memory.
     pub(super) writes: u64,
+    /// The last [`DirtyFile::shape`] that was given.
+    pub(super) shapes: u64,
     /// Bytes in the journal's data frames that no commit holds.
     pub(super) pending_bytes: u64,
     /// Extent groups in the top layer: what `finish_cut` has to look at.

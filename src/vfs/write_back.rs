@@ -107,6 +107,11 @@ impl Vfs {
 
     /// Writes back up to a batch of `ino`'s dirty chunks; whether none up to write `upto` is left.
     fn write_back_step(&self, ino: Ino, upto: u64) -> Outcome<bool> {
+        self.write_back_around(ino, upto, || {})
+    }
+
+    /// As `write_back_step`; `meanwhile` runs where others work while the frames are appended.
+    pub(super) fn write_back_around(&self, ino: Ino, upto: u64, meanwhile: impl FnOnce()) -> Outcome<bool> {
         let (shape, chunks) = match self.run(|ctx| ctx.plan(ino, upto)) {
             Outcome::Done(Ok(Plan::Clean)) => return Outcome::Done(Ok(true)),
             Outcome::Done(Ok(Plan::Again)) => return Outcome::Done(Ok(false)),
@@ -125,6 +130,7 @@ impl Vfs {
                 }
             }
         }
+        meanwhile();
         let outcome = match failure {
             Some(error) => Outcome::Done(Err(error)),
             None => self.run(|ctx| ctx.name(ino, shape, &stored)),

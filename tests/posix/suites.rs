@@ -208,7 +208,7 @@ fn exercise(seeds: &[u32], operations: u32, drop_caches: bool) {
                     if drop_caches {
                         fs::write("/proc/sys/vm/drop_caches", "3").unwrap();
                     }
-                    std::thread::sleep(Duration::from_millis(300));
+                    std::thread::sleep(Duration::from_millis(100));
                 }
             });
             let runs: Vec<_> = PROFILES

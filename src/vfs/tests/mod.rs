@@ -5,5 +5,6 @@ mod content;
 mod durability;
 mod model;
 mod names;
+mod one_chunk;
 mod semantics;
 mod world;
