@@ -3,6 +3,8 @@
 use crate::crypto::{PackCipher, TAG};
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::CHUNK;
+use std::cell::RefCell;
+use std::io;
 
 /// What a unit is. The discriminants are the format's and part of the associated data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,12 +62,28 @@ pub fn open_unit(cipher: &PackCipher, kind: UnitKind, addr: UnitAddr, sealed: Ve
     if body.len() == addr.plain as usize {
         return Ok(body);
     }
-    let out = zstd::bulk::decompress(&body, addr.plain as usize)
+    let out = decompress(&body, addr.plain as usize)
         .map_err(|error| wrong(kind, addr, "does not decompress within its length").caused_by(error))?;
     if out.len() != addr.plain as usize {
         return Err(wrong(kind, addr, "decompresses to another length"));
     }
     Ok(out)
+}
+
+thread_local! {
+    /// Making a decompressor costs as much as decompressing a node of the tree with it; it holds about 100 KiB.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// At most `most` bytes.
+fn decompress(body: &[u8], most: usize) -> io::Result<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(kept) => kept,
+            none => none.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decompressor.decompress(body, most)
+    })
 }
 
 /// Unseals a unit and leaves it compressed if it is: for moving it to another pack with

@@ -3,6 +3,8 @@
 //! The byte order of an encoded key is the order of [`Key`]; encoded forms are in `docs/format.md`.
 //! Two spaces have a B+tree each, so that snapshots can keep one without the other: [`Space::Table`] (the pack table,
 //! global, outside every snapshot) and [`Space::Files`] (everything that a path can reach).
+//!
+//! `serde_bytes` changes no encoded byte; without it every byte of a name or a value would be decoded on its own.
 
 use crate::ids::{CHUNK, Ino, KeyEpoch, PackNo, Sequence};
 use serde::{Deserialize, Serialize};
@@ -136,7 +138,7 @@ pub enum Body {
     #[default]
     None,
     /// The whole content of a file of at most [`INLINE_MAX`] bytes, or the target of a symbolic link.
-    Inline(Vec<u8>),
+    Inline(#[serde(with = "serde_bytes")] Vec<u8>),
 }
 
 /// Largest file content kept inside the inode, bytes (design.md 4).
@@ -177,6 +179,7 @@ pub struct Inode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dirent {
     /// The name: 1 to 255 bytes, no `/`, no NUL.
+    #[serde(with = "serde_bytes")]
     pub name: Vec<u8>,
     /// The inode that it names.
     pub ino: Ino,
@@ -338,7 +341,7 @@ pub enum Record {
     /// An inode.
     Inode(Inode),
     /// The value of an extended attribute.
-    Xattr(Vec<u8>),
+    Xattr(#[serde(with = "serde_bytes")] Vec<u8>),
     /// A directory entry.
     Dirent(Dirent),
     /// The chunks of a group, sorted by `first`, disjoint; a missing chunk is a hole.
