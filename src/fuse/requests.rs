@@ -216,7 +216,9 @@ impl Filesystem for Requests {
         }
         wanted.set(InitFlags::FUSE_WRITEBACK_CACHE, features.writeback && !limits.read_only);
         wanted.set(InitFlags::FUSE_PARALLEL_DIROPS, features.parallel);
-        wanted.set(InitFlags::FUSE_DO_READDIRPLUS | InitFlags::FUSE_READDIRPLUS_AUTO, features.readdirplus);
+        // Always, not as READDIRPLUS_AUTO guesses: programs read all names before they ask for the first file's attributes, so
+        // the kernel would ask for them with the first part only, and later for each file alone (docs/performance.md).
+        wanted.set(InitFlags::FUSE_DO_READDIRPLUS, features.readdirplus);
         let offered = config.capabilities();
         let missing = wanted - offered;
         if !missing.is_empty() {

@@ -82,6 +82,32 @@ fn a_copy_of_a_cold_file_fetches_and_stores_nothing() {
     machine.umount(&point);
 }
 
+/// Who lists a directory and looks at each file afterwards, as find, ls, du and rsync do, asks for many files at a time.
+#[test]
+fn attributes_come_with_the_names() {
+    const FILES: usize = 2000;
+    let (mut machine, point) = mounted();
+    for number in 0..FILES {
+        fs::write(point.join(format!("f{number}")), number.to_string()).unwrap();
+    }
+    machine.umount(&point);
+    let point = machine.mount_with(&LIKE_A_DISK);
+    let pid = machine.status(&point)["pid"].as_u64().unwrap();
+    // Each request of the kernel is one system call that reads; a few more fetch and read slivers.
+    let reads = || -> usize {
+        let text = fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("syscr: "));
+        line.unwrap().parse().unwrap()
+    };
+    let before = reads();
+    let names: Vec<_> = fs::read_dir(&point).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let bytes: u64 = names.iter().map(|path| fs::symlink_metadata(path).unwrap().len()).sum();
+    let asked = reads() - before;
+    assert_eq!((names.len(), bytes), (FILES, (0..FILES).map(|number| number.to_string().len() as u64).sum()));
+    assert!(asked < FILES / 4, "{asked} requests for {FILES} files");
+    machine.umount(&point);
+}
+
 /// S-READDIR-1, S-READDIR-2: makes `entries` files, lists them while others come and go, and again after a remount.
 fn wide(entries: usize) {
     let (mut machine, point) = mounted();
