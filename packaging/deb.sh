@@ -3,6 +3,6 @@
 set -eu
 
 cd "$(dirname -- "$0")/.."
-cargo build --release --locked --bin walrusfs
+packaging/build.sh
 packaging/stage.sh target/release/walrusfs
 cargo deb --no-build --no-strip

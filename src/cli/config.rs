@@ -7,16 +7,15 @@
 
 use super::args::ConfigCommand;
 use super::exit::{Code, Failure};
-use super::home::Home;
+use super::home::{Home, write_private};
 use super::mount::request::DriveName;
 use super::options::MountOptions;
 use super::options::table::{self, OPTIONS, Places, Spec, Value};
 use super::output;
 use serde::Serialize;
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::ops::Range;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use toml::de::{DeTable, DeValue};
@@ -268,7 +267,11 @@ fn text_to_change(path: &Path) -> Result<String, Failure> {
 fn edit(path: &Path) -> Result<(), Failure> {
     let text = text_to_change(path)?;
     let draft = path.with_extension("edit.toml");
-    write_private(&draft, &text)?;
+    let written = |path: &Path, text: &str| {
+        write_private(path, text.as_bytes())
+            .map_err(|error| Failure::from_io(format!("cannot write {}", path.display()), error))
+    };
+    written(&draft, &text)?;
     let edited = loop {
         let edited = run_editor(&draft)?;
         match Config::parse(path.to_owned(), &edited, |_| None) {
@@ -286,7 +289,7 @@ fn edit(path: &Path) -> Result<(), Failure> {
         }
     };
     if edited != text || !path.exists() {
-        write_private(path, &edited)?;
+        written(path, &edited)?;
     }
     let _ = std::fs::remove_file(&draft);
     Ok(())
@@ -320,7 +323,8 @@ pub fn set(home: &Home, name: &str, value: Option<&str>) -> Result<(), Failure> 
     let changed = changed(&path, &text, &name, value)?;
     // What is written can be read again: the value is looked at here, before anything is written.
     Config::parse(path.clone(), &changed, |_| None)?;
-    write_private(&path, &changed)
+    write_private(&path, changed.as_bytes())
+        .map_err(|error| Failure::from_io(format!("cannot write {}", path.display()), error))
 }
 
 fn changed(path: &Path, text: &str, name: &str, value: Option<&str>) -> Result<String, Failure> {
@@ -359,16 +363,6 @@ fn changed(path: &Path, text: &str, name: &str, value: Option<&str>) -> Result<S
 /// A number that TOML takes as it is.
 fn is_number(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
-}
-
-/// Writes a file of mode 0600, whole or not at all.
-fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |error| Failure::from_io(format!("cannot write {}", path.display()), error);
-    let temporary = path.with_extension("new");
-    let mut file = std::fs::File::options();
-    let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&temporary, path).map_err(failed)
 }
 
 #[cfg(test)]

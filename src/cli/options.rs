@@ -229,6 +229,7 @@ mod tests {
             ("durability=never", "never"),
             ("sync", "unknown"),
             ("without=writeback+splice", "splice"),
+            ("log=debug", "`log_level=debug`, or `log=./debug`"),
         ] {
             let failure = parse(list).unwrap_err().to_string();
             assert!(failure.contains(word), "{list}: {failure}");

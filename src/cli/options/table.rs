@@ -327,6 +327,11 @@ pub const OPTIONS: &[Spec] = &[
         },
     ),
     row("log", "FILE", "in the state folder", "the log of the mount process", |o, v| {
+        if let level @ ("off" | "error" | "warn" | "info" | "debug" | "trace") = v.text()? {
+            return Err(format!(
+                "is a file, and `{level}` a level: write `log_level={level}`, or `log=./{level}` for such a file"
+            ));
+        }
         o.log = v.path()?;
         Ok(())
     }),
