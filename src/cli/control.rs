@@ -5,6 +5,7 @@
 //! being misunderstood. The socket lies in a folder of mode 0700, so only its user and root can connect; it is reached
 //! through the folder's descriptor because a socket's path holds at most 107 bytes.
 
+use super::cost::Cost;
 use super::exit::{Code, Failure};
 use super::home::Home;
 use crate::cache::ReaderStats;
@@ -190,6 +191,9 @@ pub struct Status {
     /// FROST (a billionth of a WAL) that they cost; below zero when more was given back.
     #[serde(default)]
     pub paid_frost: i64,
+    /// What this machine has paid for the drive, since it first did.
+    #[serde(default)]
+    pub cost: Option<Cost>,
     /// Where the figures are served to Prometheus.
     #[serde(default)]
     pub metrics: Option<String>,

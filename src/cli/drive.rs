@@ -3,6 +3,7 @@
 mod revive;
 
 use super::args::{DriveCommand, DriveCreateArgs, NetworkArgs};
+use super::cost::Cost;
 use super::exit::{Code, Failure};
 use super::home::Home;
 use super::mount::assemble;
@@ -96,6 +97,7 @@ async fn create(home: &Home, args: &DriveCreateArgs) -> Result<(), Failure> {
     let opens_with_key = secret.is_none();
     let options = CreateOptions { label: label.clone(), capacity, epochs, secret, key_file: key_file.clone() };
     let drive = DriveClient::create(&account.session, options, assemble::holder(home)?).await.map_err(making)?;
+    account.pays_for(home, &drive);
     let key_file =
         opens_with_key.then(|| key_file.unwrap_or_else(|| account.session.keys.key_path(&drive.state().uid())));
     let (id, end_epoch) = (drive.id().to_string(), quote.end_epoch);
@@ -174,6 +176,7 @@ pub(crate) async fn open(home: &Home, name: &str, network: &NetworkArgs) -> Resu
     let drive = DriveClient::open(&account.session, &name, &Secrets::default(), assemble::holder(home)?)
         .await
         .map_err(|error| Failure::from_fs(format!("drive {name} cannot be opened"), error))?;
+    account.pays_for(home, &drive);
     Ok((account, drive))
 }
 
@@ -192,6 +195,7 @@ struct Info {
     expires_at: String,
     writer_until: Option<String>,
     key_slots: usize,
+    cost: Option<Cost>,
 }
 
 async fn info(home: &Home, name: &str, network: &NetworkArgs, json: bool) -> Result<(), Failure> {
@@ -212,6 +216,7 @@ async fn info(home: &Home, name: &str, network: &NetworkArgs, json: bool) -> Res
         expires_at: output::time(state.pool.ends_at_ms(&walrus, SystemClock.now_ms())),
         writer_until: state.lease().map(|lease| output::time(lease.expires_at_ms)),
         key_slots: state.object.keys.len(),
+        cost: account.pays_for(home, &drive).book_or_warn(),
     };
     if json {
         return output::json(&info);
@@ -224,6 +229,9 @@ async fn info(home: &Home, name: &str, network: &NetworkArgs, json: bool) -> Res
     output::line(format!("  paid until  {} (epoch {})", info.expires_at, info.end_epoch));
     if let Some(until) = &info.writer_until {
         output::line(format!("  a machine may write until {until}"));
+    }
+    if let Some(cost) = &info.cost {
+        output::line(format!("  cost        {cost}"));
     }
     Ok(())
 }

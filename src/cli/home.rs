@@ -5,8 +5,11 @@
 //! at boot) gets the home of the password database, so that the shell and the boot see the same drives.
 
 use super::exit::{Code, Failure};
+use crate::ids::DriveUid;
 use std::ffi::OsString;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The five folders of one user on one machine.
@@ -103,6 +106,11 @@ impl Home {
         self.state.join("drives")
     }
 
+    /// What this machine keeps of one drive: journal, pins, what it has cost.
+    pub fn drive(&self, uid: &DriveUid) -> PathBuf {
+        self.drives().join(hex::encode(&uid.0[..16]))
+    }
+
     /// The user's settings.
     pub fn config_file(&self) -> PathBuf {
         self.config.join("config.toml")
@@ -118,6 +126,16 @@ pub fn private_dir(dir: &Path) -> Result<(), Failure> {
         std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Replaces the file `path` by one of mode 0600 with these bytes, whole or not at all, durably.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn password_home() -> Option<PathBuf> {

@@ -15,6 +15,7 @@ pub mod cache;
 pub mod config;
 pub mod contract;
 pub mod control;
+pub mod cost;
 pub mod devnet;
 pub mod doctor;
 pub mod drive;

@@ -4,18 +4,19 @@
 //! price. On a real network a wallet must be there.
 
 use super::config::Config;
+use super::cost::CostBook;
 use super::devnet;
 use super::exit::{Code, Failure};
 use super::home::Home;
-use crate::drive::{self, chain_error};
+use crate::drive::{self, DriveClient, chain_error};
 use crate::seam::{OsRandom, SystemClock, stage};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use walrus_client::ClientError;
 use walrus_client::chain::Remembering;
 use walrus_client::chain::grpc::GrpcTransport;
 use walrus_client::client::{ClientConfig, WalrusClient};
-use walrus_client::executor::{Executor, ExecutorConfig};
+use walrus_client::executor::{Executor, ExecutorConfig, Paid};
 use walrus_client::foreign;
 use walrus_client::network::NetworkConfig;
 use walrus_client::node::http::HttpTransport;
@@ -49,6 +50,9 @@ pub struct Account {
     pub made: Vec<String>,
     /// What the chain said last.
     pub remembered: Arc<Remembering>,
+    /// What was paid for no drive: WAL that was bought.
+    exempt: Paid,
+    cost: OnceLock<Arc<CostBook>>,
 }
 
 fn failed(doing: &str) -> impl FnOnce(ClientError) -> Failure {
@@ -176,7 +180,8 @@ pub async fn open(home: &Home, network: NetworkConfig) -> Result<Account, Failur
         .map_err(|error| Failure::from_fs("the keys folder cannot be used", error))?;
     let session = drive::Session::new(executor, keys, Arc::new(SystemClock), Arc::new(OsRandom))
         .map_err(|error| Failure::from_fs("the network cannot hold drives", error))?;
-    Ok(Account { client, session, made, remembered })
+    let exempt = session.executor.paid();
+    Ok(Account { client, session, made, remembered, exempt, cost: OnceLock::new() })
 }
 
 impl Account {
@@ -186,7 +191,26 @@ impl Account {
     /// # Errors
     /// When faucet or exchange do not answer.
     pub async fn fund(&mut self, frost: u64) -> Result<(), Failure> {
-        fund(&self.client, &self.session.executor, frost).await
+        let executor = &self.session.executor;
+        let before = executor.paid();
+        let funded = fund(&self.client, executor, frost).await;
+        let bought = executor.paid().since(&before);
+        match self.cost.get() {
+            Some(book) => book.exempt(bought),
+            None => self.exempt = self.exempt.plus(&bought),
+        }
+        funded
+    }
+
+    /// From now on, and for what was paid already: all that this process pays is for `drive`. The drive's book is the same every time.
+    pub fn pays_for(&self, home: &Home, drive: &DriveClient) -> Arc<CostBook> {
+        let open = || {
+            let folder = home.drive(&drive.state().uid());
+            let book = Arc::new(CostBook::new(folder, Arc::clone(&self.session.executor), self.exempt));
+            drop(tokio::spawn(CostBook::keep(Arc::downgrade(&book))));
+            book
+        };
+        Arc::clone(self.cost.get_or_init(open))
     }
 }
 

@@ -141,6 +141,9 @@ pub(super) fn describe(status: &Status, rates: Option<Rates>) -> String {
             (output::signed_coins(status.paid_mist, "SUI"), output::signed_coins(status.paid_frost, "WAL"));
         row("paid", format!("{sui} and {wal} in {} transactions since the mount", status.transactions));
     }
+    if let Some(cost) = &status.cost {
+        row("cost", cost.to_string());
+    }
     if let Some(address) = &status.metrics {
         row("metrics", format!("http://{address}/metrics"));
     }
@@ -160,6 +163,7 @@ fn nodes(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::cost::Cost;
 
     #[test]
     fn a_mount_for_people() {
@@ -179,6 +183,7 @@ mod tests {
         (status.pending_bytes, status.stage) = (3 << 20, "upload".to_owned());
         (status.reads.cache.disk_hits, status.reads.cache.misses, status.nodes_avoided) = (3, 1, 2);
         (status.transactions, status.paid_mist, status.paid_frost) = (7, -2_000_000, 1_500_000_000);
+        status.cost = Some(Cost { since_ms: 0, transactions: 9, mist: 0, frost: 2_500_000_000 });
         status.problem = Some("no WAL".to_owned());
         let rates = Rates { written: 0, uploaded: 1 << 20, fetched: 0 };
         let text = describe(&status, Some(rates));
@@ -189,6 +194,7 @@ mod tests {
             "1.0 MiB/s uploaded",
             "problem      no WAL",
             "-0.002 SUI and 1.5 WAL in 7",
+            "cost         0 SUI and 2.5 WAL in 9 transactions of this machine since 1970-01-01T00:00:00Z\n",
         ] {
             assert!(text.contains(words), "no `{words}` in {text}");
         }

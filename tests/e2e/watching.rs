@@ -55,6 +55,13 @@ fn figures_move_with_what_is_done() {
         assert!(said != 0 && said == gone, "{said} {coin} were paid as status has it, {gone} as the wallet has it");
         assert_eq!(status[field].as_f64().unwrap(), figure(&after, field));
     }
+    // Nobody else has paid for the drive; what the wallet bought WAL with is no cost of it.
+    let (cost, free) = (&status["cost"], had["mist"].as_i64().unwrap() - has["mist"].as_i64().unwrap());
+    assert!(cost["mist"].as_i64().unwrap() > free && cost["transactions"].as_u64().unwrap() > 2, "{cost}");
+    assert!(cost["frost"].as_i64().unwrap() > 0 && cost["since_ms"].as_u64().unwrap() > 0, "{cost}");
+    for field in ["mist", "frost"] {
+        assert_eq!(cost[field].as_f64().unwrap(), figure(&get(&address, "/metrics"), &format!("cost_{field}")));
+    }
     assert_eq!(status["stage"], "idle");
     assert_eq!(status["commits"].as_f64().unwrap(), figure(&after, "commits_total"));
     assert_eq!((&status["nodes"], &status["nodes_avoided"]), (&4.into(), &0.into()));
@@ -65,6 +72,7 @@ fn figures_move_with_what_is_done() {
         &format!("http://{address}/metrics"),
         "since mount",
         "transactions since the mount",
+        "transactions of this machine since 20",
     ] {
         assert!(text.contains(words), "no `{words}` in {text}");
     }
@@ -76,6 +84,25 @@ fn figures_move_with_what_is_done() {
     assert!(taken.status.code() == Some(2) && said.contains("metrics="), "{said}");
     machine.umount(&point);
     assert!(TcpStream::connect(&address).is_err(), "gone with the mount");
+
+    // What other programs and later mounts pay comes to it.
+    let info = || -> serde_json::Value {
+        let text = machine.ok(&["drive", "info", "default", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["cost"].take()
+    };
+    let (had, unmounted) = (balance(&machine), info());
+    assert!(unmounted["transactions"].as_u64() >= cost["transactions"].as_u64(), "{unmounted} after {cost}");
+    machine.ok(&["drive", "resize", "default", "--capacity", "260G", "--yes"]);
+    let (has, resized) = (balance(&machine), info());
+    for field in ["mist", "frost"] {
+        let (gone, said) = (&had[field], resized[field].as_i64().unwrap() - unmounted[field].as_i64().unwrap());
+        let gone = gone.as_i64().unwrap() - has[field].as_i64().unwrap();
+        assert!(said != 0 && said == gone, "{said} {field} more were paid for the drive, {gone} by the wallet");
+    }
+    let point = machine.mount();
+    assert_eq!(machine.status(&point)["cost"]["since_ms"], cost["since_ms"]);
+    assert!(machine.status(&point)["cost"]["transactions"].as_u64() >= resized["transactions"].as_u64());
+    machine.umount(&point);
 }
 
 #[test]

@@ -6,8 +6,9 @@ use super::spawn::Parent;
 use crate::cache::{CacheConfig, PackReader, SliverCache};
 use crate::check::{Certain, Storage, WalrusStorage};
 use crate::cli::control::Status;
+use crate::cli::cost::{CostBook, clamped};
 use crate::cli::exit::{Code, Failure};
-use crate::cli::home::{Home, private_dir};
+use crate::cli::home::{Home, private_dir, write_private};
 use crate::cli::options::{Lease, MountOptions};
 use crate::cli::output;
 use crate::cli::session::{self, Account};
@@ -68,6 +69,7 @@ pub(crate) async fn open(home: &Home, handover: &Handover, parent: &mut Parent) 
     // A mount works offline, on the state that was seen last; what it then does goes to the chain only.
     account.remembered.serve(true);
     let drive = Arc::new(open_drive(handover, &mut account, holder, parent).await?);
+    account.pays_for(home, &drive);
     let state = account.client.state().await;
     let state =
         state.map_err(|error| Failure::from_fs("opening the drive", drive::chain_error("the network", error)))?;
@@ -97,18 +99,8 @@ pub(crate) fn holder(home: &Home) -> Result<Holder, Failure> {
         Err(error) => return Err(failed(error)),
     }
     let id = OsRandom.bytes();
-    write_durably(&path, &id).map_err(failed)?;
+    write_private(&path, &id).map_err(failed)?;
     Ok(Holder(id))
-}
-
-fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    let temporary = path.with_extension("new");
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn secrets(handover: &Handover) -> Result<Secrets, Failure> {
@@ -260,7 +252,7 @@ pub(super) fn decide_read_only(
 pub(super) fn journal_dir(home: &Home, options: &MountOptions, uid: &DriveUid) -> PathBuf {
     match &options.journal_dir {
         Some(dir) => dir.join(hex::encode(&uid.0[..16])),
-        None => drive_dir(home, uid).join("journal"),
+        None => home.drive(uid).join("journal"),
     }
 }
 
@@ -269,7 +261,7 @@ pub(super) async fn lock_drive(home: &Home, uid: &DriveUid, read_only: bool) -> 
     if read_only {
         return Ok(None);
     }
-    let dir = drive_dir(home, uid);
+    let dir = home.drive(uid);
     private_dir(&dir)?;
     let path = dir.join("lock");
     let failed = |error| Failure::from_io(format!("cannot lock {}", path.display()), error);
@@ -291,10 +283,6 @@ pub(super) async fn lock_drive(home: &Home, uid: &DriveUid, read_only: bool) -> 
     }
 }
 
-pub(super) fn drive_dir(home: &Home, uid: &DriveUid) -> PathBuf {
-    home.drives().join(hex::encode(&uid.0[..16]))
-}
-
 /// Everything that the rooms of an open drive are made from.
 pub(super) struct Assembly<'a> {
     pub(super) home: &'a Home,
@@ -312,7 +300,7 @@ impl Assembly<'_> {
     async fn open(self, parent: &mut Parent) -> Result<OpenDrive, Failure> {
         let home = self.home;
         let service = self.service(parent).await?;
-        let file = drive_dir(home, &service.drive.state().uid()).join("pins");
+        let file = home.drive(&service.drive.state().uid()).join("pins");
         let pins = Pins::open(service.engine.loader().clone(), &file)
             .map_err(|error| Failure::from_fs("the pinned folders are not known", error))?;
         // Nobody else sets it.
@@ -387,6 +375,7 @@ impl Assembly<'_> {
         Ok(Arc::new(Service {
             engine,
             parts,
+            cost: self.account.pays_for(self.home, &self.drive),
             drive: self.drive,
             client: Arc::clone(&self.account.client),
             read_only: self.read_only,
@@ -402,7 +391,7 @@ impl Assembly<'_> {
     /// somebody else's commits have overtaken are refused.
     async fn journal(&self, uid: &DriveUid, ground: Ground) -> Result<(Journal, Recovery, Vec<[u8; 32]>), Failure> {
         let dir = match self.read_only {
-            true => drive_dir(self.home, uid).join(format!("reader-{}", std::process::id())),
+            true => self.home.drive(uid).join(format!("reader-{}", std::process::id())),
             false => journal_dir(self.home, self.options, uid),
         };
         let keys = self.drive.keys();
@@ -500,6 +489,8 @@ pub(crate) struct Service {
     pins: OnceLock<Pins>,
     /// The nodes of the epoch, for `status`.
     committee: Mutex<Arc<Committee>>,
+    /// What the drive has cost.
+    cost: Arc<CostBook>,
     /// Held as long as the drive is open.
     _lock: Option<Flock<File>>,
 }
@@ -592,6 +583,9 @@ impl Pipeline for Service {
         async {
             let flushed = self.engine.flush().await;
             self.engine.stop().await;
+            let cost = Arc::clone(&self.cost);
+            // Ends only with the program.
+            let _ = tokio::task::spawn_blocking(move || cost.book_or_warn()).await;
             flushed
         }
         .boxed()
@@ -623,9 +617,9 @@ impl Pipeline for Service {
         let seen = self.drive.state();
         (status.pool_capacity_bytes, status.pool_used_bytes) = (seen.pool.capacity, seen.pool.used);
         let paid = self.drive.paid();
-        let coins = |amount: i128| i64::try_from(amount).unwrap_or(if amount < 0 { i64::MIN } else { i64::MAX });
         status.transactions = paid.transactions;
-        (status.paid_mist, status.paid_frost) = (coins(paid.mist), coins(paid.frost));
+        (status.paid_mist, status.paid_frost) = (clamped(paid.mist), clamped(paid.frost));
+        status.cost = self.cost.known();
         let committee = Arc::clone(&self.committee.lock());
         let health = self.client.nodes().health();
         status.nodes = committee.nodes().len() as u64;

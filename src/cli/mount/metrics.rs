@@ -52,7 +52,7 @@ pub(crate) fn text(status: &Status) -> String {
     let seconds = |ms: Option<u64>| ms.map(|ms| ms as f64 / 1000.0);
     let count = |value: u64| Some(value as f64);
     let flag = |on: bool| Some(f64::from(u8::from(on)));
-    let figures: [Figure; 27] = [
+    let figures: [Figure; 29] = [
         ("dirty_bytes", "gauge", "Bytes of content only in memory.", count(status.dirty_bytes)),
         ("pending_bytes", "gauge", "Bytes of content durable here and not certified.", count(status.pending_bytes)),
         ("journal_bytes", "gauge", "Bytes of the journal on the local disk.", count(status.journal_bytes)),
@@ -80,6 +80,18 @@ pub(crate) fn text(status: &Status) -> String {
         ("transactions_total", "counter", "Transactions since the mount.", count(status.transactions)),
         ("paid_mist", "gauge", "MIST paid since the mount, less what came back.", Some(status.paid_mist as f64)),
         ("paid_frost", "gauge", "FROST paid since the mount, less what came back.", Some(status.paid_frost as f64)),
+        (
+            "cost_mist",
+            "gauge",
+            "MIST that this machine has paid for the drive.",
+            status.cost.map(|cost| cost.mist as f64),
+        ),
+        (
+            "cost_frost",
+            "gauge",
+            "FROST that this machine has paid for the drive.",
+            status.cost.map(|cost| cost.frost as f64),
+        ),
         ("cache_hits_total", "counter", "Lookups that the sliver cache answered.", count(status.reads.cache.hits())),
         ("cache_misses_total", "counter", "Lookups that it did not.", count(status.reads.cache.misses)),
         ("cache_bytes", "gauge", "Bytes in the sliver cache on disk.", count(status.cache_bytes)),

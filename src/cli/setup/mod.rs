@@ -344,6 +344,7 @@ async fn pay(
     }
     let options = CreateOptions { label: label.clone(), capacity, epochs, secret: None, key_file: None };
     let made = DriveClient::create(&account.session, options, assemble::holder(home)?).await.map_err(making)?;
+    account.pays_for(home, &made);
     Ok(Done {
         network: account.client.chain().network().name.clone(),
         address: account.session.owner().to_string(),

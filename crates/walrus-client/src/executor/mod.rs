@@ -90,6 +90,26 @@ pub struct Paid {
     pub frost: i128,
 }
 
+impl Paid {
+    /// What was paid since it was `earlier`.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            transactions: self.transactions.saturating_sub(earlier.transactions),
+            mist: self.mist.saturating_sub(earlier.mist),
+            frost: self.frost.saturating_sub(earlier.frost),
+        }
+    }
+
+    /// Both together.
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            transactions: self.transactions.saturating_add(other.transactions),
+            mist: self.mist.saturating_add(other.mist),
+            frost: self.frost.saturating_add(other.frost),
+        }
+    }
+}
+
 /// What became of an intent whose caller has not said that it knows.
 #[derive(Clone, Debug)]
 pub struct Recovered {
