@@ -51,8 +51,8 @@ impl Loader for LocalLoader {
             .await
             .unwrap()?;
             match needs.space {
-                true => Err(FsError::new(Kind::DiskFull, "nobody frees space here")),
-                false => Ok(()),
+                Some(_) => Err(FsError::new(Kind::DiskFull, "nobody frees space here")),
+                None => Ok(()),
             }
         })
     }

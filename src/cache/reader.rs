@@ -30,6 +30,11 @@ pub trait SliverSource: Send + Sync + 'static {
     /// Fetches row `row` of `blob`; checks its hash against the blob's metadata when `verify` is set, or whenever it had
     /// to be recovered or decoded. Ends within the network's own time limits.
     fn fetch(&self, blob: [u8; 32], size: u64, row: u16, verify: bool) -> BoxFuture<'static, FsResult<Sliver>>;
+
+    /// Bytes that arrive in a second or two, where that is known to be few.
+    fn link_carries(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What stands between a reader and wrong bytes.
@@ -345,6 +350,11 @@ impl PackReader {
         let inner = Arc::clone(&self.0);
         blocking(move || inner.cache.keep_size(blob, size)).await?;
         Ok(size)
+    }
+
+    /// Bytes that arrive from the network in a second or two, where that is known to be few.
+    pub fn link_carries(&self) -> Option<u64> {
+        self.0.source.link_carries()
     }
 
     /// Figures since the reader was made.

@@ -112,7 +112,7 @@ pub async fn bring_back(
         progress(nth as u64, packs.len() as u64);
         match encoded(reader, network, entry).await {
             Ok(encoded) => {
-                let stored = network.store(encoded).await?;
+                let stored = network.store(encoded, Arc::new(|| {})).await?;
                 if let Err(error) = certify(drive, &stored).await {
                     // An epoch may have begun since the nodes confirmed it.
                     tracing::info!(%error, "a pack is confirmed anew");

@@ -175,14 +175,21 @@ impl Service {
     ) {
         let service = Arc::clone(self);
         self.runtime.spawn(async move {
-            let deadline = Instant::now() + service.limits.timeout;
+            let mut deadline = Instant::now() + service.limits.timeout;
             let mut needs = needs;
             let result = loop {
-                let for_space = needs.space;
+                if let Some(seen) = needs.space.take() {
+                    // It has a patience of its own: as long as the pipeline gets on.
+                    let space = Needs { space: Some(seen), ..Needs::default() };
+                    if let Err(error) = service.loader.load(space).await {
+                        break Err(error);
+                    }
+                    deadline = Instant::now() + service.limits.timeout;
+                }
                 match tokio::time::timeout_at(deadline, service.loader.load(needs)).await {
                     Ok(Ok(())) if Instant::now() < deadline => {}
                     Ok(Err(error)) => break Err(error),
-                    Ok(Ok(())) | Err(_) => break Err(too_late(about, for_space, service.limits.timeout)),
+                    Ok(Ok(())) | Err(_) => break Err(too_late(about, service.limits.timeout)),
                 }
                 match service.attempt(about, &mut reply, &mut operation) {
                     Outcome::Done(result) => break result,
@@ -209,7 +216,7 @@ impl Service {
                 Ok(Ok(())) => service.answer(about, reply, operation, done),
                 Ok(Err(error)) => finish(about, reply, Err(error), done),
                 Err(_) => {
-                    let error = too_late(about, false, service.limits.timeout);
+                    let error = too_late(about, service.limits.timeout);
                     finish(about, reply, Err(error), done);
                 }
             }
@@ -231,13 +238,9 @@ impl Service {
     }
 }
 
-fn too_late(about: About, for_space: bool, timeout: Duration) -> FsError {
+fn too_late(about: About, timeout: Duration) -> FsError {
     let seconds = timeout.as_secs();
-    if for_space {
-        FsError::new(Kind::DiskFull, format!("no space came free for {} within {seconds} s", about.operation))
-    } else {
-        FsError::new(Kind::Unreachable, format!("{} was not answered within {seconds} s", about.operation))
-    }
+    FsError::new(Kind::Unreachable, format!("{} was not answered within {seconds} s", about.operation))
 }
 
 /// Sends the answer.

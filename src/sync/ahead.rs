@@ -90,6 +90,7 @@ impl Drop for Claim<'_> {
 impl Loader {
     /// Starts what `ahead` says on `runtime` and returns at once.
     pub fn read_ahead(&self, ahead: Ahead, runtime: &tokio::runtime::Handle) {
+        self.vfs.read_ahead_within(self.reader.link_carries());
         let mut streams = self.on_its_way.streams.lock();
         if ahead.stale
             && let Some(token) = streams.remove(&ahead.stream)

@@ -2,7 +2,7 @@
 
 use super::engine::{Parts, Shared, Stage};
 use super::loader::{blocking, in_background};
-use super::network::{CommitRequest, Committed, StoredBlob};
+use super::network::{CommitRequest, Committed, Moved, StoredBlob};
 use super::packing::{Packed, Packer};
 use super::pending::Pending;
 use super::source::Insisting;
@@ -224,7 +224,10 @@ impl<'a> Cycle<'a> {
             registered.clone()
         };
         self.write_pending(Pending::storing(parts.tree.ground()?, registered)).await?;
-        let stored = shared.insist("uploading a pack", || parts.network.store(Arc::clone(&encoded))).await?;
+        let vfs = Arc::clone(&parts.vfs);
+        let moved: Moved = Arc::new(move || vfs.gets_on());
+        let store = || parts.network.store(Arc::clone(&encoded), Arc::clone(&moved));
+        let stored = shared.insist("uploading a pack", store).await?;
         drop(encoded);
         shared.packs.fetch_add(1, Ordering::Relaxed);
         shared.packed_bytes.fetch_add(pack.size(), Ordering::Relaxed);

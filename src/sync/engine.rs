@@ -337,6 +337,7 @@ impl Engine {
 impl Shared {
     pub(super) fn enter(&self, stage: Stage) {
         self.state.lock().stage = stage;
+        self.parts.vfs.gets_on();
     }
 
     /// Whether the tree holds changes that no commit holds, whatever the counters say (recovery puts some there).
@@ -442,7 +443,9 @@ impl Shared {
         if self.config.on_demand {
             return asked;
         }
-        let full = counts.pending_bytes.saturating_add(counts.dirty_bytes) >= self.pack_target();
+        // A change that waits for room in the journal gets none without a commit.
+        let full =
+            counts.short_of_room || counts.pending_bytes.saturating_add(counts.dirty_bytes) >= self.pack_target();
         let old = dirty_since.is_some_and(|since| since.elapsed() >= self.config.interval);
         asked
             || self.behind()

@@ -17,7 +17,8 @@ use futures::future::try_join_all;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a write waits for back-pressure before it fails (design.md 6).
+/// How long a write waits for a full journal while the pipeline gets nowhere, before it fails (design.md 6). A slow network may take
+/// an hour for what is in the journal: as long as slivers arrive, the write waits.
 const SPACE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Units that a thread which answers the kernel opens itself: with more, several threads are done sooner.
@@ -42,7 +43,7 @@ impl Loader {
     /// Returns when everything in `needs` was met once; the operation is then called again (it may need more).
     ///
     /// Errors: [`Kind::Unreachable`] when the network does not answer, [`Kind::Corrupt`] when a unit is damaged at its
-    /// source, [`Kind::DiskFull`] when no space came back in time.
+    /// source, [`Kind::DiskFull`] when no space came back and the pipeline got nowhere.
     pub async fn load(&self, needs: Needs) -> FsResult<()> {
         if let Some(scope) = needs.write_back {
             let vfs = Arc::clone(&self.vfs);
@@ -58,14 +59,29 @@ impl Loader {
             let vfs = Arc::clone(&self.vfs);
             blocking(move || vfs.sync_journal(lsn)).await??;
         }
-        if needs.space && tokio::time::timeout(SPACE_PATIENCE, self.vfs.space_freed()).await.is_err() {
-            return Err(FsError::new(
-                Kind::DiskFull,
-                "the journal is full and no commit freed space within 30 s; see `walrusfs status` for what holds commits up",
-            ));
+        if let Some(seen) = needs.space {
+            self.space_freed(seen).await?;
         }
         try_join_all(needs.nodes.iter().map(|addr| self.node(*addr))).await?;
         self.chunks_into_vfs(needs.chunks).await
+    }
+
+    /// Waits for room in the journal for as long as the pipeline gets on.
+    async fn space_freed(&self, seen: u64) -> FsResult<()> {
+        loop {
+            let before = self.vfs.times_got_on();
+            match tokio::time::timeout(SPACE_PATIENCE, self.vfs.space_freed(seen)).await {
+                Ok(()) => return Ok(()),
+                Err(_) if self.vfs.times_got_on() > before => {}
+                Err(_) => {
+                    return Err(FsError::new(
+                        Kind::DiskFull,
+                        "the journal is full and for 30 s nothing of it reached the network; see `walrusfs status` for what holds \
+                         commits up",
+                    ));
+                }
+            }
+        }
     }
 
     /// Meets `needs` on the calling thread with what this machine has in memory, its own or the kernel's, if that is little work.
@@ -73,7 +89,7 @@ impl Loader {
     /// others take longer than opening a unit.
     pub fn at_once(&self, needs: &Needs) -> bool {
         let Needs { nodes, chunks, durable, write_back, space } = needs;
-        if durable.is_some() || write_back.is_some() || *space || nodes.len() + chunks.len() > AT_ONCE {
+        if durable.is_some() || write_back.is_some() || space.is_some() || nodes.len() + chunks.len() > AT_ONCE {
             return false;
         }
         nodes.iter().all(|addr| self.node_at_once(*addr)) && chunks.iter().all(|addr| self.chunk_at_once(*addr))

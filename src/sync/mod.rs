@@ -30,7 +30,7 @@ mod walrus;
 pub use conflict::{Kept, Side, keep_both};
 pub use engine::{Config, Engine, Parts, Problem, Stage, Status};
 pub use loader::Loader;
-pub use network::{Capacity, CommitRequest, Committed, Network, StoredBlob};
+pub use network::{Capacity, CommitRequest, Committed, Moved, Network, StoredBlob};
 pub use pending::{InFlight, Pending, Verdict, judge};
 pub use pins::{Held, Pin, Pins, Progress};
 pub use reopen::{Reopened, Standing, ground_of, has_lost_base, reopen};

@@ -53,6 +53,9 @@ pub struct Capacity {
     pub used: u64,
 }
 
+/// Called from any thread when an upload gets on.
+pub type Moved = Arc<dyn Fn() + Send + Sync>;
+
 /// The network under a drive that is mounted for writing.
 pub trait Network: Send + Sync + 'static {
     /// What a blob of `size` bytes takes of the pool, bytes.
@@ -74,8 +77,8 @@ pub trait Network: Send + Sync + 'static {
     fn encode(&self, blob: Bytes) -> BoxFuture<'_, FsResult<Arc<Encoded<Bytes>>>>;
 
     /// Registers and uploads a blob and collects confirmations of a quorum. Idempotent: the same blob may be stored
-    /// again after a failure.
-    fn store(&self, blob: Arc<Encoded<Bytes>>) -> BoxFuture<'_, FsResult<StoredBlob>>;
+    /// again after a failure. `moved` is called whenever the network took something that it did not have.
+    fn store(&self, blob: Arc<Encoded<Bytes>>, moved: Moved) -> BoxFuture<'_, FsResult<StoredBlob>>;
 
     /// Gives back the capacity of those of `blobs` that were registered and never certified.
     fn sweep<'a>(&'a self, blobs: &'a [[u8; 32]]) -> BoxFuture<'a, FsResult<()>>;

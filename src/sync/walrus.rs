@@ -1,7 +1,7 @@
 //! The real network: packs over the Walrus client, commits over the Drive, slivers for the cache.
 
 use super::loader::in_background;
-use super::network::{Capacity, CommitRequest, Committed, Network, StoredBlob};
+use super::network::{Capacity, CommitRequest, Committed, Moved, Network, StoredBlob};
 use crate::cache::{Sliver, SliverSource};
 use crate::drive::{BlobToRegister, CertifiedBlob, CommitPlan, DriveClient, chain_error};
 use crate::error::{FsError, FsResult, Kind};
@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use redstuff::{Axis, BlobId, Encoded, Encoder, Params};
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use walrus_client::ClientError;
 use walrus_client::client::WalrusClient;
 use walrus_client::read::{BlobRef, Check};
@@ -42,12 +42,21 @@ impl WalrusNetwork {
         Self { behind: AtomicBool::new(behind), ..self }
     }
 
-    async fn upload(&self, blob: Arc<Encoded<Bytes>>, object_id: sui_sdk_types::Address) -> FsResult<StoredBlob> {
+    async fn upload(
+        &self,
+        blob: Arc<Encoded<Bytes>>,
+        object_id: sui_sdk_types::Address,
+        moved: Moved,
+    ) -> FsResult<StoredBlob> {
         let (blob_id, size) = (blob.blob_id().0, blob.blob().len() as u64);
         let persistence = Persistence::Deletable(object_id);
-        let hook: ProgressHook = Arc::new(|progress| {
+        let most = AtomicU64::new(0);
+        let hook: ProgressHook = Arc::new(move |progress| {
             if progress.sent_bytes > 0 {
                 stage("uploading");
+            }
+            if most.fetch_max(progress.new_bytes, Ordering::Relaxed) < progress.new_bytes {
+                moved();
             }
         });
         let certificate = self.client.upload(blob, persistence, Some(hook)).await;
@@ -109,7 +118,7 @@ impl Network for WalrusNetwork {
         .boxed()
     }
 
-    fn store(&self, blob: Arc<Encoded<Bytes>>) -> BoxFuture<'_, FsResult<StoredBlob>> {
+    fn store(&self, blob: Arc<Encoded<Bytes>>, moved: Moved) -> BoxFuture<'_, FsResult<StoredBlob>> {
         async move {
             let metadata = blob.metadata();
             let wanted = BlobToRegister {
@@ -123,7 +132,8 @@ impl Network for WalrusNetwork {
                 .map(|registered| registered.object_id)
                 .ok_or_else(|| FsError::new(Kind::Internal, "the chain answered a registration without an object"))?;
             stage("registered");
-            self.upload(blob, object_id).await
+            moved();
+            self.upload(blob, object_id, moved).await
         }
         .boxed()
     }
@@ -139,7 +149,7 @@ impl Network for WalrusNetwork {
             let read = self.client.read_blob(&BlobId(blob.blob_id), walrus_client::read::Consistency::Strict).await;
             let bytes = read.map_err(|error| chain_error("a pack cannot be read back to confirm it anew", error))?;
             let encoded = self.encode(bytes).await?;
-            self.upload(encoded, blob.object_id).await
+            self.upload(encoded, blob.object_id, Arc::new(|| {})).await
         }
         .boxed()
     }
@@ -211,6 +221,10 @@ impl SliverSource for WalrusSlivers {
         self.params.sliver_length(Axis::Primary, size).map(|len| len as u64).map_err(|error| {
             FsError::new(Kind::Corrupt, format!("no blob of this network has {size} bytes")).caused_by(error)
         })
+    }
+
+    fn link_carries(&self) -> Option<u64> {
+        self.client.nodes().link_carries()
     }
 
     fn size(&self, blob: [u8; 32]) -> BoxFuture<'static, FsResult<u64>> {

@@ -38,6 +38,10 @@ const OVERTAKEN: u64 = 32 << 20;
 /// A share is never smaller: less than a few chunks is no window.
 const LEAST_SHARE: u64 = 256 << 10;
 
+/// What is asked for ahead, in units of what the link carries in a second or two: it is kept full, and who asks for something else
+/// waits no longer than this behind it.
+const LINK_FULL: u64 = 4;
+
 /// A stream that was not read from for this long gives its share back.
 const ASLEEP: Duration = Duration::from_secs(10);
 
@@ -140,14 +144,21 @@ struct Sweep {
 /// All streams.
 #[derive(Debug)]
 pub(super) struct Streams {
+    /// What may be asked for, and as much as was given at first.
     budget: u64,
+    most: u64,
     streams: HashMap<Handle, Stream>,
     sweeps: LruCache<PackNo, Sweep>,
 }
 
 impl Streams {
     pub(super) fn new(budget: u64) -> Self {
-        Self { budget, streams: HashMap::new(), sweeps: LruCache::new(SWEEPS) }
+        Self { budget, most: budget, streams: HashMap::new(), sweeps: LruCache::new(SWEEPS) }
+    }
+
+    /// The link is known to carry no more than this in a second or two, or not known to be slow.
+    fn within(&mut self, carries: Option<u64>) {
+        self.budget = carries.map_or(self.most, |bytes| bytes.saturating_mul(LINK_FULL).clamp(LEAST_SHARE, self.most));
     }
 
     /// A file was opened.
@@ -283,6 +294,11 @@ struct Places {
 }
 
 impl Vfs {
+    /// Bounds what is read ahead by what the link is known to carry in a second or two; `None`: it is not known to be slow.
+    pub fn read_ahead_within(&self, carries: Option<u64>) {
+        self.streams.lock().within(carries);
+    }
+
     /// What to fetch after `size` bytes were read at `offset` through `handle`, whether or not the answer still waits.
     pub fn ahead(&self, handle: Handle, ino: Ino, offset: u64, size: u32) -> Option<Ahead> {
         let now = self.clock.now();
@@ -504,6 +520,21 @@ mod tests {
             streams.read(Handle(2), 64 * MIB + n * MIB, MIB, later);
         }
         assert!(streams.streams[&Handle(2)].outstanding() > 20 * MIB, "the others sleep");
+    }
+
+    #[test]
+    fn a_slow_link_gets_what_it_carries_in_a_few_seconds_and_a_quick_one_all() {
+        let mut streams = streams(32 * MIB, 1);
+        streams.within(Some(MIB));
+        read_on(&mut streams, ONE, 0, 64 * MIB);
+        assert!((3 * MIB..=4 * MIB).contains(&streams.streams[&ONE].outstanding()));
+        streams.within(Some(1));
+        assert_eq!(streams.budget, LEAST_SHARE);
+        streams.within(None);
+        read_on(&mut streams, ONE, 64 * MIB, 128 * MIB);
+        assert!(streams.streams[&ONE].outstanding() > 24 * MIB);
+        streams.within(Some(u64::MAX));
+        assert_eq!(streams.budget, 32 * MIB);
     }
 
     #[test]

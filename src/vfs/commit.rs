@@ -180,7 +180,7 @@ impl Vfs {
         state.pending_bytes = spooled;
         state.frozen = None;
         drop(state);
-        self.space.notify_waiters();
+        self.room_came();
         Ok(())
     }
 
@@ -197,6 +197,7 @@ impl Vfs {
         Counts {
             dirty_bytes: state.dirty_bytes,
             pending_bytes: state.pending_bytes,
+            short_of_room: self.short.load(Ordering::Acquire),
             changes: self.changes.load(Ordering::Acquire),
             cache_bytes,
         }
@@ -221,15 +222,58 @@ impl Vfs {
         self.pressure.notified().await;
     }
 
-    /// Waits until the journal or the pool gets room: the next trim or [`Vfs::set_space`].
-    pub async fn space_freed(&self) {
-        self.space.notified().await;
+    /// Waits until the journal or the pool got room after [`Needs::space`] was named: a trim or [`Vfs::set_space`].
+    pub async fn space_freed(&self, seen: u64) {
+        loop {
+            let woken = self.space.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            if self.freed.load(Ordering::Acquire) > seen {
+                return;
+            }
+            woken.await;
+        }
+    }
+
+    /// The pipeline got on: what will free the journal is on its way.
+    pub fn gets_on(&self) {
+        self.moved.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often the pipeline got on so far.
+    pub fn times_got_on(&self) -> u64 {
+        self.moved.load(Ordering::Acquire)
+    }
+
+    /// How often the journal or the pool got room so far.
+    pub fn times_freed(&self) -> u64 {
+        self.freed.load(Ordering::Acquire)
+    }
+
+    fn room_came(&self) {
+        self.freed.fetch_add(1, Ordering::AcqRel);
+        self.short.store(false, Ordering::Release);
+        self.space.notify_waiters();
+    }
+
+    /// The journal takes nothing more now.
+    pub(super) fn no_room(&self) -> Stop {
+        self.short.store(true, Ordering::Release);
+        Stop::wait(Needs { space: Some(self.times_freed()), ..Needs::default() })
+    }
+
+    /// A frame that the journal has no room for waits for a commit.
+    pub(super) fn full_waits(&self, error: FsError) -> Stop {
+        match error.kind() {
+            Kind::DiskFull => self.no_room(),
+            _ => error.into(),
+        }
     }
 
     /// What the pool can hold and what commits hold of it, bytes of file content; from sync.
     pub fn set_space(&self, capacity: u64, used: u64) {
         self.state.lock().pool = Some((capacity, used));
-        self.space.notify_waiters();
+        self.room_came();
     }
 
     /// Says whether another commit is about to be shown: then nobody may remember names and attributes.

@@ -274,7 +274,7 @@ impl Ctx<'_> {
         self.need_space(more)?;
         let dirty = self.st.dirty_bytes;
         if self.vfs.journal.room() < dirty.saturating_add(more) {
-            return Err(Stop::wait(Needs { space: true, ..Needs::default() }));
+            return Err(self.vfs.no_room());
         }
         let budget = self.vfs.config.dirty_bytes;
         if dirty.saturating_add(more) > budget / 2 {

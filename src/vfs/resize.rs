@@ -111,7 +111,8 @@ impl Ctx<'_> {
                 let data = std::mem::take(data);
                 inode.body = Body::None;
                 inode.chunks = 1;
-                let (at, _) = self.vfs.journal.append_data_buffered(&data, Urgency::Normal).map_err(full_waits)?;
+                let appended = self.vfs.journal.append_data_buffered(&data, Urgency::Normal);
+                let (at, _) = appended.map_err(|error| self.vfs.full_waits(error))?;
                 frames.push(at);
                 let extent = Extent { first: 0, count: 1, place: Place::Spool { at, ranges: Vec::new(), base: None } };
                 edit.put(Key::extents(ino, 0), Record::Extents(vec![extent]));
@@ -288,14 +289,6 @@ impl Ctx<'_> {
             }
             change(inode);
         })
-    }
-}
-
-/// A frame that the journal has no room for waits for a commit.
-fn full_waits(error: crate::error::FsError) -> Stop {
-    match error.kind() {
-        crate::error::Kind::DiskFull => Stop::wait(Needs { space: true, ..Needs::default() }),
-        _ => error.into(),
     }
 }
 

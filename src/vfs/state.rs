@@ -57,6 +57,8 @@ pub struct Counts {
     pub dirty_bytes: u64,
     /// Bytes of file content in the journal that no commit holds yet.
     pub pending_bytes: u64,
+    /// Whether a change waits for room in the journal.
+    pub short_of_room: bool,
     /// Number of the last change; grows with every batch and every write.
     pub changes: u64,
     /// Bytes in the plaintext cache.
@@ -80,6 +82,12 @@ pub struct Vfs {
     pub(super) changes: AtomicU64,
     pub(super) touched: Notify,
     pub(super) space: Notify,
+    /// How often the journal or the pool got room.
+    pub(super) freed: AtomicU64,
+    /// Whether an operation has had to wait for room since.
+    pub(super) short: AtomicBool,
+    /// How often the pipeline got on with what frees the journal.
+    pub(super) moved: AtomicU64,
     pub(super) pressure: Notify,
     root_time: Time,
 }
@@ -183,6 +191,9 @@ impl Vfs {
             changes: AtomicU64::new(0),
             touched: Notify::new(),
             space: Notify::new(),
+            freed: AtomicU64::new(0),
+            short: AtomicBool::new(false),
+            moved: AtomicU64::new(0),
             pressure: Notify::new(),
             root_time,
         })
@@ -333,7 +344,7 @@ impl Ctx<'_> {
         match self.vfs.journal.append(&batch, urgency) {
             Ok(_) => {}
             Err(error) if error.kind() == Kind::DiskFull && urgency == Urgency::Normal => {
-                return Err(Stop::wait(Needs { space: true, ..Needs::default() }));
+                return Err(self.vfs.no_room());
             }
             Err(error) => return Err(error.into()),
         }

@@ -259,9 +259,9 @@ pub struct Needs {
     pub durable: Option<Lsn>,
     /// Dirty memory must reach the journal: `Vfs::write_back` with this scope on a thread that may block.
     pub write_back: Option<Scope>,
-    /// The journal is full until a commit frees segments: wait for `Vfs::space_freed`, for 30 s at most, then answer
-    /// `ENOSPC` (design.md 6).
-    pub space: bool,
+    /// The journal is full until a commit frees segments: wait for `Vfs::space_freed` with this number, as long as the pipeline
+    /// gets on, then answer `ENOSPC` (design.md 6).
+    pub space: Option<u64>,
 }
 
 /// Which dirty data [`Needs::write_back`] is about.

@@ -284,6 +284,10 @@ fn a_full_local_disk_refuses_writes_until_there_is_room() {
     let mount = here.mount_with(&["-o", &options]);
     store(&mount.join("before"), &noise(1, MIB)).unwrap();
     fs::write(&others, noise(2, 30 * MIB)).unwrap();
+    // Otherwise a commit would make room.
+    for n in 0..10 {
+        here.node(n, &["stop"]);
+    }
     let mut stored = 0;
     let refused = (0..64).find_map(|n| {
         let done = store(&mount.join(format!("f{n}")), &noise(n, MIB)).err();
@@ -296,6 +300,9 @@ fn a_full_local_disk_refuses_writes_until_there_is_room() {
         assert!(fs::read(mount.join(format!("f{n}"))).unwrap() == noise(n, MIB), "f{n}");
     }
     fs::remove_file(&others).unwrap();
+    for n in 0..10 {
+        here.node(n, &["start"]);
+    }
     wait_until("writes go on", Duration::from_secs(30), || store(&mount.join("after"), &noise(3, MIB)).is_ok());
     here.sync(&mount);
     // Killed and mounted again: what was acknowledged is there.
@@ -305,6 +312,37 @@ fn a_full_local_disk_refuses_writes_until_there_is_room() {
         assert!(fs::read(mount.join(format!("f{n}"))).unwrap() == noise(n, MIB), "f{n}");
     }
     assert!(fs::read(mount.join("after")).unwrap() == noise(3, MIB));
+    here.umount(&mount);
+}
+
+/// S-FULL-2. What is larger than the journal is written at the pace of the network, however slow that is.
+#[test]
+fn a_slow_network_makes_writes_slow_and_refuses_none() {
+    let mut here = Machine::new();
+    let mount = here.mount_with(&["-o", "journal_size=64M,sync_interval=3600"]);
+    for n in 0..10 {
+        here.node(n, &["slow", "2000"]);
+    }
+    let begun = Instant::now();
+    let waited = (0..70).map(|n| {
+        let begun = Instant::now();
+        store(&mount.join(format!("f{n}")), &noise(n, MIB)).unwrap();
+        begun.elapsed()
+    });
+    let longest = waited.max().unwrap_or_default();
+    let all = begun.elapsed();
+    assert!(longest > Duration::from_secs(30), "the longest wait was {longest:?}, so nothing was tried");
+    println!("70 MiB through a journal of 64 MiB: {all:?}, the longest wait {longest:?}");
+    for n in 0..10 {
+        here.node(n, &["honest"]);
+    }
+    here.sync(&mount);
+    here.umount(&mount);
+    here.forget_state();
+    here.mount_at(&mount, &[]);
+    for n in 0..70 {
+        assert!(fs::read(mount.join(format!("f{n}"))).unwrap() == noise(n, MIB), "f{n}");
+    }
     here.umount(&mount);
 }
 

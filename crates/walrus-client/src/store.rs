@@ -69,6 +69,8 @@ impl Default for UploadConfig {
 pub struct UploadProgress {
     /// Bytes of slivers that nodes have.
     pub sent_bytes: u64,
+    /// Bytes of slivers that a node took in this upload and did not have: they never become fewer, and end.
+    pub new_bytes: u64,
     /// Bytes of slivers in all.
     pub total_bytes: u64,
     /// Shards whose nodes have confirmed.
@@ -237,9 +239,28 @@ struct Job<B> {
     in_flight_limit: usize,
     epoch_hint: Notify,
     sent: AtomicU64,
+    new: AtomicU64,
     total: u64,
     confirmed: AtomicU64,
     progress: Option<ProgressHook>,
+}
+
+/// Slivers of one node.
+#[derive(Default)]
+struct Stored {
+    /// As far as we know it has these.
+    held: HashSet<(PairIndex, Axis)>,
+    /// It took these as new; that it did so twice is not counted.
+    taken: HashSet<(PairIndex, Axis)>,
+}
+
+/// What became of a sliver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Put {
+    /// The node had it.
+    Had,
+    /// The node took it.
+    Taken,
 }
 
 /// Collects confirmations; `None` when the epoch has moved.
@@ -343,6 +364,7 @@ impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
             in_flight_limit,
             epoch_hint: Notify::new(),
             sent: AtomicU64::new(0),
+            new: AtomicU64::new(0),
             confirmed: AtomicU64::new(0),
             policy: config.policy.clone(),
             per_node: config.per_node.max(1),
@@ -357,6 +379,7 @@ impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
         if let Some(progress) = &self.progress {
             progress(UploadProgress {
                 sent_bytes: self.sent.load(Ordering::Relaxed),
+                new_bytes: self.new.load(Ordering::Relaxed),
                 total_bytes: self.total,
                 confirmed: u32::try_from(self.confirmed.load(Ordering::Relaxed)).unwrap_or(u32::MAX),
                 needed: self.committee.quorum(),
@@ -368,21 +391,25 @@ impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
         self.committee.nodes().get(index).is_none_or(|node| self.nodes.health().is_avoided(&node.id))
     }
 
-    /// Brings one node to confirm, trying again until the policy's time is over.
+    /// Brings one node to confirm, trying again until the policy's time has passed since it last took a sliver.
     async fn serve(&self, index: usize) -> Result<BlsSignature, NodeError> {
         let Some(node) = self.committee.nodes().get(index) else {
             return Err(NodeError::Unreachable("no such node".to_owned()));
         };
-        let mut stored = HashSet::new();
+        let mut stored = Stored::default();
         let mut backoff = Backoff::new(&self.policy);
         loop {
+            let before = stored.taken.len();
             let error = match self.attempt(node, &mut stored).await {
                 Ok(signature) => return Ok(signature),
                 Err(error) => error,
             };
+            if stored.taken.len() > before {
+                backoff = Backoff::new(&self.policy);
+            }
             match error.reason() {
                 Some(OTHER_EPOCH | reason::SHARD_NOT_ASSIGNED) => self.epoch_hint.notify_one(),
-                Some(reason::MISSING_SLIVERS | reason::METADATA_NOT_FOUND) => stored.clear(),
+                Some(reason::MISSING_SLIVERS | reason::METADATA_NOT_FOUND) => stored.held.clear(),
                 _ => {}
             }
             tracing::debug!(node = %node.name, blob = %self.encoded.blob_id(), %error, "upload to a node failed");
@@ -393,14 +420,14 @@ impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
     }
 
     /// Everything that the node lacks, then its confirmation.
-    async fn attempt(&self, node: &Node, stored: &mut HashSet<(PairIndex, Axis)>) -> Result<BlsSignature, NodeError> {
+    async fn attempt(&self, node: &Node, stored: &mut Stored) -> Result<BlsSignature, NodeError> {
         let blob = *self.encoded.blob_id();
         let known = self.nodes.put_metadata(node, &blob, self.metadata.clone()).await? == 200;
         let mut wanted = self
             .committee
             .pairs_of(node, &blob)
             .flat_map(|pair| [(pair, Axis::Primary), (pair, Axis::Secondary)])
-            .filter(|part| !stored.contains(part))
+            .filter(|part| !stored.held.contains(part))
             .collect::<Vec<_>>()
             .into_iter();
         let mut under_way = FuturesUnordered::new();
@@ -411,8 +438,12 @@ impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
                 under_way.push(async move { (pair, axis, self.put_sliver(node, pair, axis, known).await) });
             }
             let Some((pair, axis, result)) = under_way.next().await else { break };
-            let length = result?;
-            stored.insert((pair, axis));
+            let put = result?;
+            let length = self.encoded.metadata().sliver_length(axis) as u64;
+            stored.held.insert((pair, axis));
+            if put == Put::Taken && stored.taken.insert((pair, axis)) {
+                self.new.fetch_add(length, Ordering::Relaxed);
+            }
             self.sent.fetch_add(length, Ordering::Relaxed);
             self.report();
         }
@@ -420,15 +451,15 @@ impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
         self.nodes.confirmation(node, &self.expected, REGISTRATION_WAIT).await
     }
 
-    /// Puts one sliver, unless the node says that it has it; returns its length.
-    async fn put_sliver(&self, node: &Node, pair: PairIndex, axis: Axis, known: bool) -> Result<u64, NodeError> {
+    /// Puts one sliver, unless the node says that it has it.
+    async fn put_sliver(&self, node: &Node, pair: PairIndex, axis: Axis, known: bool) -> Result<Put, NodeError> {
         let blob = *self.encoded.blob_id();
         let length = self.encoded.metadata().sliver_length(axis);
         if known
             && length >= STATUS_FIRST
             && self.nodes.sliver_status(node, &blob, pair, axis).await? != StoredOnNodeStatus::Nonexistent
         {
-            return Ok(length as u64);
+            return Ok(Put::Had);
         }
         let cost = u32::try_from(length.div_ceil(KIB).clamp(1, self.in_flight_limit)).unwrap_or(u32::MAX);
         let _bytes = self
@@ -444,7 +475,7 @@ impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
             copied.map_err(|error| NodeError::Unreachable(format!("encoding ended: {error}")))?
         };
         let body = body.map_err(|error| NodeError::Unreachable(format!("encoding failed: {error}")))?;
-        self.nodes.put_sliver(node, &blob, pair, axis, Bytes::from(body)).await?;
-        Ok(length as u64)
+        let status = self.nodes.put_sliver(node, &blob, pair, axis, Bytes::from(body)).await?;
+        Ok(if status == 200 { Put::Had } else { Put::Taken })
     }
 }

@@ -56,10 +56,10 @@ impl SliverSource for Arc<Gate> {
 }
 
 /// A machine that reads one file of another one's.
-struct Reading {
-    rt: Runtime,
-    parts: Parts,
-    loader: Loader,
+pub(super) struct Reading {
+    pub(super) rt: Runtime,
+    pub(super) parts: Parts,
+    pub(super) loader: Loader,
     gate: Arc<Gate>,
     ino: Ino,
     content: Vec<u8>,
@@ -67,7 +67,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(len: usize) -> Self {
+    pub(super) fn new(len: usize) -> Self {
         let world = World::new();
         let mut content = vec![0; len];
         blake3::Hasher::new().update(b"a film").finalize_xof().fill(&mut content);
@@ -275,7 +275,7 @@ fn what_is_at_hand_is_read_by_the_thread_that_asks_and_nothing_else_is() {
     let one = Needs { chunks: much.chunks[..1].to_vec(), ..Needs::default() };
     assert!(again.at_once(&one));
     for waits in [
-        Needs { space: true, ..one.clone() },
+        Needs { space: Some(0), ..one.clone() },
         Needs { durable: Some(Default::default()), ..one.clone() },
         Needs { write_back: Some(crate::vfs::Scope::All), ..one.clone() },
     ] {

@@ -3,6 +3,7 @@
 
 mod ahead;
 mod figures;
+mod room;
 pub(crate) mod sim;
 
 use super::{Config, Engine, Parts, Problem, Reopened, Standing, reopen};

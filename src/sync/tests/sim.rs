@@ -5,7 +5,7 @@ use crate::drive::CommitTag;
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::Sequence;
 use crate::pack::RootRef;
-use crate::sync::{Capacity, CommitRequest, Committed, Network, StoredBlob};
+use crate::sync::{Capacity, CommitRequest, Committed, Moved, Network, StoredBlob};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -166,7 +166,7 @@ impl Network for Sim {
         .boxed()
     }
 
-    fn store(&self, blob: Arc<Encoded<Bytes>>) -> BoxFuture<'_, FsResult<StoredBlob>> {
+    fn store(&self, blob: Arc<Encoded<Bytes>>, moved: Moved) -> BoxFuture<'_, FsResult<StoredBlob>> {
         async move {
             let (id, size) = (blob.blob_id().0, blob.blob().len() as u64);
             self.at(Point::Register).await?;
@@ -182,6 +182,7 @@ impl Network for Sim {
             }
             self.at(Point::Upload).await?;
             self.outside.lock().archive.insert(id, blob.blob().clone());
+            moved();
             let stored = self.confirm(id, size)?;
             self.at(Point::Confirmed).await?;
             Ok(stored)

@@ -149,7 +149,8 @@ fn a_full_journal_makes_writes_wait_and_takes_removals() {
     let mut world = World::with(Config::default(), limits);
     let file = world.file(ROOT, "f");
     let mut at = 0;
-    let space = Needs { space: true, ..Needs::default() };
+    let space = Needs { space: Some(world.vfs.times_freed()), ..Needs::default() };
+    assert!(!world.vfs.counts().short_of_room);
     loop {
         match world.vfs.write(file, at, &[7; CHUNK], WriteFlags::default()) {
             Outcome::Done(done) => at += u64::from(done.unwrap()),
@@ -161,6 +162,7 @@ fn a_full_journal_makes_writes_wait_and_takes_removals() {
         world.write_back();
     }
     assert!((2 << 20..3 << 20).contains(&at), "{at}");
+    assert!(world.vfs.counts().short_of_room, "the pipeline is told to commit");
     while let Outcome::Done(made) = world.vfs.mkdir(&SUPER, ROOT, format!("d{at}").as_bytes(), 0) {
         made.unwrap();
         at += 1;
@@ -170,6 +172,7 @@ fn a_full_journal_makes_writes_wait_and_takes_removals() {
     world.ok(|vfs| vfs.unlink(ROOT, b"f"));
     let cut = world.cut();
     world.commit(cut);
+    assert!(space.space < Some(world.vfs.times_freed()) && !world.vfs.counts().short_of_room);
     assert!(!world.ok(|vfs| vfs.open(file, O_RDWR)).direct_io);
     world.mkdir(ROOT, "there is room again");
 }

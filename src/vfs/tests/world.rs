@@ -83,7 +83,7 @@ impl World {
 
     fn meet(&self, needs: Needs) -> FsResult<()> {
         assert_ne!(needs, Needs::default(), "waits for nothing");
-        assert!(!needs.space, "waits for space: the test must handle it");
+        assert!(needs.space.is_none(), "waits for space: the test must handle it");
         if let Some(scope) = needs.write_back {
             self.call(|vfs| vfs.write_back(scope))?;
         }

@@ -2,6 +2,7 @@
 //! by the caller, who reports a liar through [`NodeClient::lied`].
 
 use super::health::Health;
+use super::pace::Pace;
 use super::{Method, NodeAnswer, NodeError, NodeRequest, NodeTransport};
 use crate::chain::Node;
 use crate::wire::bls::BlsSignature;
@@ -19,7 +20,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Bounds of the requests to nodes.
@@ -33,11 +34,19 @@ pub struct NodeClientConfig {
     pub timeout: Duration,
     /// Bytes per second below which a transfer counts as failed.
     pub slowest_rate: u64,
+    /// Bytes of slivers under way at once at most, in each direction; on a slow link they are fewer.
+    pub in_flight_bytes: u64,
 }
 
 impl Default for NodeClientConfig {
     fn default() -> Self {
-        Self { per_node: 24, total: 1024, timeout: Duration::from_secs(5), slowest_rate: 64 * 1024 }
+        Self {
+            per_node: 24,
+            total: 1024,
+            timeout: Duration::from_secs(5),
+            slowest_rate: 64 * 1024,
+            in_flight_bytes: 64 << 20,
+        }
     }
 }
 
@@ -51,6 +60,8 @@ pub struct NodeClient {
     health: Health,
     total: Arc<Semaphore>,
     per_node: Mutex<HashMap<ObjectId, Arc<Semaphore>>>,
+    up: Arc<Pace>,
+    down: Arc<Pace>,
 }
 
 /// A sliver as a node sent it: well formed, nothing checked. The data shares the answer's buffer.
@@ -75,12 +86,19 @@ impl NodeClient {
     /// A client over `transport`.
     pub fn new(transport: Arc<dyn NodeTransport>, config: NodeClientConfig) -> Self {
         let total = Arc::new(Semaphore::new(config.total.max(1)));
-        Self { transport, config, health: Health::default(), total, per_node: Mutex::default() }
+        let (up, down) = (Pace::new(config.in_flight_bytes), Pace::new(config.in_flight_bytes));
+        Self { transport, config, health: Health::default(), total, per_node: Mutex::default(), up, down }
     }
 
     /// What is known about the nodes.
     pub fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// Bytes that the link brings in a second or two, once that was found out because something took long. Who reads ahead of
+    /// somebody's asking should not have much more under way: what is asked for comes behind it.
+    pub fn link_carries(&self) -> Option<u64> {
+        self.down.limit()
     }
 
     /// Records a provably false answer.
@@ -106,18 +124,40 @@ impl NodeClient {
         self.config.timeout + Duration::from_secs_f64(f64::from(bytes) / self.config.slowest_rate.max(1) as f64)
     }
 
-    /// One request: permits, time limit, health, and the error envelope.
-    async fn send(&self, node: &Node, mut request: NodeRequest, expected: usize) -> Result<NodeAnswer, NodeError> {
+    /// One request: permits, time limit, health, and the error envelope. Bytes that are `paced` wait for their turn; `begun` is told
+    /// when the waiting is over.
+    async fn send(
+        &self,
+        node: &Node,
+        mut request: NodeRequest,
+        expected: usize,
+        pace: Option<&Arc<Pace>>,
+        begun: Option<&Notify>,
+    ) -> Result<NodeAnswer, NodeError> {
         let _permits = self.permits(node).await?;
-        request.timeout = self.timeout_for(expected.max(request.body.len()));
-        let begun = Instant::now();
-        let result = match self.transport.send(node, request).await {
+        let bytes = expected.max(request.body.len());
+        request.timeout = self.timeout_for(bytes);
+        let turn = match pace {
+            Some(pace) => Some(pace.turn(bytes as u64).await),
+            None => None,
+        };
+        if let Some(begun) = begun {
+            begun.notify_one();
+        }
+        let started = Instant::now();
+        tracing::trace!(node = %node.name, bytes, path = request.path, "asked");
+        let answer = self.transport.send(node, request);
+        let answer = match turn {
+            Some(turn) => turn.carry(answer).await,
+            None => answer.await,
+        };
+        let result = match answer {
             Ok(answer) if (200..300).contains(&answer.status) => Ok(answer),
             Ok(answer) => Err(refusal(&answer)),
             Err(reason) => Err(NodeError::Unreachable(reason)),
         };
         match &result {
-            Ok(_) => self.health.succeeded(&node.id, begun.elapsed()),
+            Ok(_) => self.health.succeeded(&node.id, started.elapsed()),
             Err(error) if error.is_illness() => self.health.failed(&node.id),
             Err(_) => {}
         }
@@ -125,9 +165,19 @@ impl NodeClient {
     }
 
     async fn get(&self, node: &Node, path: String, expected: usize, max_answer: usize) -> Result<Bytes, NodeError> {
-        let request =
-            NodeRequest { method: Method::Get, path, body: Bytes::new(), max_answer, timeout: Duration::ZERO };
-        Ok(self.send(node, request, expected).await?.body)
+        Ok(self.send(node, read_of(path, max_answer), expected, None, None).await?.body)
+    }
+
+    /// As `get`, for what is large.
+    async fn get_paced(
+        &self,
+        node: &Node,
+        path: String,
+        expected: usize,
+        max_answer: usize,
+        begun: Option<&Notify>,
+    ) -> Result<Bytes, NodeError> {
+        Ok(self.send(node, read_of(path, max_answer), expected, Some(&self.down), begun).await?.body)
     }
 
     async fn get_json<T: DeserializeOwned>(&self, node: &Node, path: String) -> Result<T, NodeError> {
@@ -139,7 +189,7 @@ impl NodeClient {
 
     async fn put(&self, node: &Node, path: String, body: Bytes) -> Result<u16, NodeError> {
         let request = NodeRequest { method: Method::Put, path, body, max_answer: MAX_JSON, timeout: Duration::ZERO };
-        Ok(self.send(node, request, 0).await?.status)
+        Ok(self.send(node, request, 0, Some(&self.up), None).await?.status)
     }
 
     fn nonsense(&self, node: &Node, error: &dyn std::fmt::Display) -> NodeError {
@@ -163,7 +213,8 @@ impl NodeClient {
         self.put(node, format!("/v1/blobs/{blob}/metadata"), metadata).await
     }
 
-    /// A sliver of the pair that the node holds, unchecked, of `length` bytes at most.
+    /// A sliver of the pair that the node holds, unchecked, of `length` bytes at most. `begun` is told when the request goes out: before
+    /// that it waits for others.
     pub async fn sliver(
         &self,
         node: &Node,
@@ -171,9 +222,10 @@ impl NodeClient {
         pair: PairIndex,
         axis: Axis,
         length: usize,
+        begun: Option<&Notify>,
     ) -> Result<RawSliver, NodeError> {
         let path = format!("/v1/blobs/{blob}/slivers/{}/{}", pair.get(), axis.as_str());
-        let body = self.get(node, path, length, length + 16).await?;
+        let body = self.get_paced(node, path, length, length + 16, begun).await?;
         // The axis does not matter for the layout.
         let (index, symbol_size, data) = {
             let sliver: Sliver<'_, redstuff::Primary> =
@@ -230,7 +282,7 @@ impl NodeClient {
         );
         // A proof has at most 16 nodes of 33 bytes; indices, tags and lengths are small.
         let size = (node.shards.len() + 1) * (symbol_size + 600);
-        let body = self.get(node, path, size, size).await?;
+        let body = self.get_paced(node, path, size, size, None).await?;
         GeneralRecoverySymbol::vec_from_bcs(&body).map_err(|error| self.nonsense(node, &error))
     }
 
@@ -282,6 +334,10 @@ impl NodeClient {
 /// Whether two messages differ in nothing but the four bytes of the epoch.
 fn same_but_epoch(message: &[u8], wanted: &[u8]) -> bool {
     message.len() == wanted.len() && message.get(..3) == wanted.get(..3) && message.get(7..) == wanted.get(7..)
+}
+
+fn read_of(path: String, max_answer: usize) -> NodeRequest {
+    NodeRequest { method: Method::Get, path, body: Bytes::new(), max_answer, timeout: Duration::ZERO }
 }
 
 fn refusal(answer: &NodeAnswer) -> NodeError {

@@ -3,6 +3,9 @@
 //! Mechanism: a failure makes a node avoided for a time that doubles with every further one; a false answer for much
 //! longer. When that time is over the node is tried again; a success clears failures, and false answers are forgotten
 //! one by one. Avoided does not mean unused: whoever needs every node asks them all.
+//!
+//! Nodes that are late are avoided as long as they are few. When more than a third of all are, it is this machine or its link that
+//! is slow, and lateness says nothing about any of them.
 
 use crate::wire::chain::ObjectId;
 use parking_lot::Mutex;
@@ -20,7 +23,8 @@ const SAMPLES: usize = 128;
 /// Below this, a rebuild by all other nodes costs more than waiting; it also keeps a busy machine from taking its own
 /// slowness for the network's.
 const MIN_HEDGE: Duration = Duration::from_millis(200);
-const MAX_HEDGE: Duration = Duration::from_millis(1500);
+/// Above what a transfer takes on a link that is kept full ([`super::pace`]).
+const MAX_HEDGE: Duration = Duration::from_secs(3);
 /// Bytes per second below which a node that is sending counts as late.
 const SLOW_RATE: f64 = 8.0 * 1024.0 * 1024.0;
 const FIRST_HEDGE: Duration = Duration::from_millis(400);
@@ -38,15 +42,17 @@ struct State {
     late: u32,
     lies: u32,
     avoid_until: Option<Instant>,
+    late_until: Option<Instant>,
     last_lie: Option<Instant>,
 }
 
 impl Health {
     /// The node answered usefully after `took`.
     pub fn succeeded(&self, node: &ObjectId, took: Duration) {
-        if let Some(state) = self.nodes.lock().get_mut(node) {
-            state.failures = 0;
-            state.late = 0;
+        {
+            let mut nodes = self.nodes.lock();
+            let state = nodes.entry(*node).or_default();
+            (state.failures, state.late, state.late_until) = (0, 0, None);
             if state.lies == 0 {
                 state.avoid_until = None;
             }
@@ -72,7 +78,7 @@ impl Health {
         let state = nodes.entry(*node).or_default();
         state.late = state.late.saturating_add(1);
         if let Some(times) = state.late.checked_sub(2) {
-            state.avoid(doubled(FIRST_PAUSE, times, MAX_PAUSE));
+            state.late_until = later(state.late_until, doubled(FIRST_PAUSE, times, MAX_PAUSE));
         }
     }
 
@@ -90,7 +96,14 @@ impl Health {
 
     /// Whether other nodes should be asked first.
     pub fn is_avoided(&self, node: &ObjectId) -> bool {
-        self.nodes.lock().get(node).and_then(|state| state.avoid_until).is_some_and(|until| until > Instant::now())
+        let now = Instant::now();
+        let is_on = |until: Option<Instant>| until.is_some_and(|until| until > now);
+        let nodes = self.nodes.lock();
+        let Some(state) = nodes.get(node) else { return false };
+        if is_on(state.avoid_until) || !is_on(state.late_until) {
+            return is_on(state.avoid_until);
+        }
+        nodes.values().filter(|state| is_on(state.late_until)).count() * 3 <= nodes.len()
     }
 
     /// Whether the node has failed at least twice since it last answered.
@@ -120,9 +133,13 @@ impl Health {
 
 impl State {
     fn avoid(&mut self, pause: Duration) {
-        let until = Instant::now() + pause;
-        self.avoid_until = Some(self.avoid_until.map_or(until, |known| known.max(until)));
+        self.avoid_until = later(self.avoid_until, pause);
     }
+}
+
+/// The later one of a known time and now plus `pause`.
+fn later(known: Option<Instant>, pause: Duration) -> Option<Instant> {
+    known.max(Some(Instant::now() + pause))
 }
 
 fn doubled(first: Duration, times: u32, max: Duration) -> Duration {
@@ -165,6 +182,7 @@ mod tests {
     async fn a_node_that_is_late_again_and_again_is_avoided() {
         let health = Health::default();
         let slow = ObjectId::new([1; 32]);
+        (2..=6).for_each(|n| health.succeeded(&ObjectId::new([n; 32]), Duration::from_millis(3)));
         health.was_late(&slow);
         assert!(!health.is_avoided(&slow), "once is chance");
         health.succeeded(&slow, Duration::from_millis(3));
@@ -174,6 +192,22 @@ mod tests {
         assert!(health.is_avoided(&slow));
         tokio::time::advance(FIRST_PAUSE).await;
         assert!(!health.is_avoided(&slow));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_more_than_a_third_are_late_none_is_avoided_for_it() {
+        let health = Health::default();
+        let nodes: Vec<ObjectId> = (0..10).map(|n| ObjectId::new([n; 32])).collect();
+        nodes.iter().for_each(|node| health.succeeded(node, Duration::from_millis(3)));
+        let late = |node| (0..5).for_each(|_| health.was_late(node));
+        nodes[..3].iter().for_each(late);
+        assert!(nodes[..3].iter().all(|node| health.is_avoided(node)));
+        late(&nodes[3]);
+        assert!(!nodes.iter().any(|node| health.is_avoided(node)));
+        health.failed(&nodes[0]);
+        assert!(health.is_avoided(&nodes[0]), "not answering is another matter");
+        health.succeeded(&nodes[3], Duration::from_millis(3));
+        assert!(health.is_avoided(&nodes[1]));
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! Mechanism: [`NodeTransport`] is the seam (tests put faults under it); [`http::HttpTransport`] is the real one.
 //! [`NodeClient`] adds what every request needs: a bound on concurrent requests per node and in total, a time limit that
-//! grows with the answer's size, and the node's health, which decays.
+//! grows with the answer's size, a bound on the bytes under way that follows the link's rate, and the node's health, which decays.
 //!
 //! One call is one request: whoever knows what a failure means (upload, reads) decides about retries.
 
 mod client;
 pub mod health;
 pub mod http;
+mod pace;
 
 pub use client::{NodeClient, NodeClientConfig, RawSliver};
 

@@ -154,7 +154,7 @@ impl Reader {
         let node =
             committee.holder(pair, blob).ok_or_else(|| NodeError::Unreachable("nobody holds the shard".to_owned()))?;
         let length = metadata.sliver_length(Axis::Primary);
-        let raw = self.nodes.sliver(node, blob, pair, Axis::Primary, length).await?;
+        let raw = self.nodes.sliver(node, blob, pair, Axis::Primary, length, None).await?;
         if raw.index != index.get() {
             self.nodes.lied(node, "another sliver than was asked for");
             return Err(NodeError::False("another sliver than was asked for".to_owned()));

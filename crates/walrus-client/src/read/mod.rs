@@ -5,12 +5,13 @@
 //! from recovery symbols with proofs, or, if too few of those can be had, from any primary slivers. Whatever entered a
 //! rebuild was verified. When so many rows of a range are missing that their symbols would be more than what the blob lacks to
 //! be decoded, the blob is decoded once. With [`Check::Trust`] a row that came straight from its node was not: the caller must have
-//! another way to tell (a tag), and asks again with [`Check::Verify`] when it fails.
+//! another way to tell (a tag), and asks again with [`Check::Verify`] when it fails. Rebuilds are few at a time ([`hedges`]).
 //!
 //! Promises: any f shards dead, black-holed, slow or lying cost time only. No verified byte is ever wrong. Dropping a
 //! future cancels its requests.
 
 mod blob;
+mod hedges;
 mod metadata;
 mod quilt;
 mod recover;
@@ -21,11 +22,13 @@ use crate::error::{ClientError, ClientResult};
 use crate::node::{NodeClient, NodeError, RawSliver};
 use bytes::Bytes;
 use futures::future::{Either, select};
+use hedges::Hedges;
 use metadata::MetadataCache;
 use redstuff::{Axis, BlobId, Params, Primary, SliverAxis, SliverIndex, VerifiedMetadata};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 pub use redstuff::Consistency;
 
@@ -89,13 +92,14 @@ pub struct Reader {
     chain: Chain,
     config: Arc<ReadConfig>,
     metadata: Arc<MetadataCache>,
+    hedges: Arc<Hedges>,
 }
 
 impl Reader {
     /// A reader over these nodes and this chain.
     pub fn new(nodes: Arc<NodeClient>, chain: Chain, config: ReadConfig) -> Self {
         let metadata = Arc::new(MetadataCache::new(config.cached_metadata));
-        Self { nodes, chain, config: Arc::new(config), metadata }
+        Self { nodes, chain, config: Arc::new(config), metadata, hedges: Arc::default() }
     }
 
     /// Row `row` of a blob: its systematic primary sliver.
@@ -140,12 +144,16 @@ impl Reader {
             return match self.rebuild(&committees, blob, target).await {
                 Ok(row) => Ok(row),
                 // Avoided nodes are better than none, but nothing they say is taken on trust.
-                Err(error) => self.direct(params, &holders, blob, target, Check::Verify).await.map_err(|_| error),
+                Err(error) => {
+                    let asked = Notify::new();
+                    self.direct(params, &holders, blob, target, Check::Verify, &asked).await.map_err(|_| error)
+                }
             };
         }
         let length = params.sliver_length(Axis::Primary, blob.size).unwrap_or_default();
-        let direct = pin!(self.direct(params, &holders, blob, target, check));
-        let late = pin!(tokio::time::sleep(self.nodes.health().hedge_after_bytes(length)));
+        let asked = Notify::new();
+        let direct = pin!(self.direct(params, &holders, blob, target, check, &asked));
+        let late = pin!(self.late(&asked, length));
         let direct = match select(direct, late).await {
             Either::Left((Ok(found), _)) => return Ok(found),
             Either::Left((Err(error), _)) => {
@@ -154,16 +162,36 @@ impl Reader {
             }
             Either::Right(((), direct)) => direct,
         };
+        let place = pin!(self.hedges.place());
+        let (direct, hedge) = match select(direct, place).await {
+            Either::Left((Ok(found), _)) => return Ok(found),
+            Either::Left((Err(_), _)) => return self.rebuild(&committees, blob, target).await,
+            Either::Right((hedge, direct)) => (direct, hedge),
+        };
         let rebuild = pin!(self.rebuild(&committees, blob, target));
         match select(direct, rebuild).await {
-            Either::Left((Ok(found), _)) => Ok(found),
+            Either::Left((Ok(found), _)) => {
+                if let Some(hedge) = hedge {
+                    hedge.lost();
+                }
+                Ok(found)
+            }
             Either::Right((Ok(found), _)) => {
                 holders.iter().for_each(|node| self.nodes.health().was_late(&node.id));
+                if let Some(hedge) = hedge {
+                    hedge.won();
+                }
                 Ok(found)
             }
             Either::Left((Err(_), rebuild)) => rebuild.await,
             Either::Right((Err(error), direct)) => direct.await.map_err(|_| error),
         }
+    }
+
+    /// Returns when an answer of `length` bytes is late, counted from when the first node was `asked`.
+    async fn late(&self, asked: &Notify, length: usize) {
+        asked.notified().await;
+        tokio::time::sleep(self.nodes.health().hedge_after_bytes(length)).await;
     }
 
     /// Asks the nodes that hold the sliver, one after the other.
@@ -174,13 +202,14 @@ impl Reader {
         blob: &BlobRef,
         target: SliverIndex<Primary>,
         check: Check,
+        asked: &Notify,
     ) -> Result<RowBytes, NodeError> {
         let length = params
             .sliver_length(Axis::Primary, blob.size)
             .map_err(|error| NodeError::False(format!("a blob of {} bytes: {error}", blob.size)))?;
         let mut last = NodeError::Unreachable("nobody holds the shard".to_owned());
         for node in holders {
-            match self.nodes.sliver(node, &blob.id, target.pair(params), Axis::Primary, length).await {
+            match self.nodes.sliver(node, &blob.id, target.pair(params), Axis::Primary, length, Some(asked)).await {
                 Ok(raw) => match self.accept(node, blob, target, length, raw, check).await {
                     Ok(row) => return Ok(row),
                     Err(error) => last = error,

@@ -105,7 +105,7 @@ impl Reader {
         let pair = target.pair(metadata.params());
         let mut last = NodeError::Unreachable("nobody holds the shard".to_owned());
         for node in holders(committees, target, metadata.blob_id()) {
-            match self.nodes.sliver(node, metadata.blob_id(), pair, Axis::Secondary, length).await {
+            match self.nodes.sliver(node, metadata.blob_id(), pair, Axis::Secondary, length, None).await {
                 Ok(raw) if raw.index == target.get() => {
                     match self.verified::<Secondary>(node, raw, metadata.clone()).await {
                         Ok(data) => return Ok(Sliver::new(target, metadata.symbol_size(), Vec::from(data))),

@@ -31,6 +31,7 @@ impl Reader {
             )));
         }
         let mut last = ClientError::unreachable(format!("blob {}", blob.id), "there are no nodes");
+        let _place = self.hedges.rebuilds.acquire().await;
         for committee in committees {
             match self.recover_row(committee, &metadata, target).await {
                 Ok(bytes) => return Ok(RowBytes { bytes, verified: true }),
@@ -130,6 +131,7 @@ impl Reader {
         metadata: &Arc<VerifiedMetadata>,
         target: SliverIndex<Primary>,
     ) -> ClientResult<Bytes> {
+        let _place = self.hedges.decodings.acquire().await;
         let slivers = self.collect_primaries(committee, metadata, Some(target), Vec::new()).await?;
         let metadata = metadata.clone();
         tokio::task::spawn_blocking(move || {

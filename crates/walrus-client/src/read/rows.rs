@@ -5,10 +5,13 @@ use super::{BlobRef, Check, Reader, committees, holders};
 use crate::chain::{Committee, WalrusState};
 use crate::error::{ClientError, ClientResult};
 use bytes::Bytes;
+use futures::future::{Either, select};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use redstuff::{Axis, Consistency, Primary, SliverIndex, VerifiedMetadata};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// Symbols that rebuild a sliver are two to three times its size with their proofs, and each costs its node an encoding.
 const SYMBOLS_PER_SLIVER: usize = 3;
@@ -72,10 +75,12 @@ impl Reader {
         }
         let params = all.first()?.params();
         let length = params.sliver_length(Axis::Primary, blob.size).ok()?;
-        let direct = self.direct(params, &holders, blob, row, Check::Verify);
-        match tokio::time::timeout(health.hedge_after_bytes(length), direct).await {
-            Ok(answer) => answer.ok().map(|found| found.bytes),
-            Err(_) => {
+        let asked = Notify::new();
+        let direct = pin!(self.direct(params, &holders, blob, row, Check::Verify, &asked));
+        let late = pin!(self.late(&asked, length));
+        match select(direct, late).await {
+            Either::Left((answer, _)) => answer.ok().map(|found| found.bytes),
+            Either::Right(_) => {
                 holders.iter().for_each(|node| health.was_late(&node.id));
                 None
             }
@@ -90,6 +95,7 @@ impl Reader {
         found: &mut HashMap<u16, Bytes>,
         missing: &[u16],
     ) -> bool {
+        let _place = self.hedges.decodings.acquire().await;
         for committee in committees(state, None) {
             let known = found.iter().map(|(row, bytes)| (*row, bytes.clone())).collect();
             let slivers = match self.collect_primaries(&committee, metadata, None, known).await {

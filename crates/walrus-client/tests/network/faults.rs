@@ -334,3 +334,32 @@ async fn many_reads_against_black_holes_all_end() {
     }
     assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_all_nodes_are_slow_rows_are_waited_for_and_not_rebuilt() {
+    let net = Net::new(10, 100);
+    let (blob, data) = net.planted(100_000);
+    let params = net.nodes.params;
+    // What is known about the network is known from better times.
+    net.client.read_range(&blob, 0..100_000).await.unwrap();
+    net.nodes.set_faults(0..10, Fault::Slow(Duration::from_millis(900)));
+    net.nodes.forget_requests();
+    let length = params.sliver_length(Axis::Primary, 100_000).unwrap();
+    let read = |row: u16| {
+        let (client, data) = (net.client.clone(), &data);
+        async move {
+            let found = client.systematic_sliver(BlobRef::new(blob, 100_000), row, Check::Trust).await.unwrap();
+            let start = usize::from(row) * length;
+            let right = &data[start.min(data.len())..(start + length).min(data.len())];
+            assert_eq!(found.bytes[..right.len()], *right, "row {row}");
+        }
+    };
+    for _ in 0..3 {
+        futures::future::join_all((0..params.rows()).map(read)).await;
+    }
+    let (rows, symbols) = (net.nodes.count("/primary"), net.nodes.count("recoverySymbols"));
+    assert_eq!(rows, 3 * usize::from(params.rows()), "every row is asked for once");
+    // Ten nodes for each of the first eight, and then for one at a time.
+    assert!(symbols <= 10 * (8 + 8), "{symbols} requests for symbols");
+    assert!(net.client.nodes().health().is_avoided(&node_id(0)) as u8 == 0, "no node is slower than the others");
+}

@@ -1,0 +1,228 @@
+//! How many bytes are under way at once, found out from how long they take.
+//!
+//! Mechanism: a window of bytes for each direction, as TCP has one for each connection. Slivers beyond it wait their turn.
+//! A transfer that was quick widens the window by its own size (so that it doubles with each round), one that took long
+//! narrows it. A link of any rate is kept full with what it carries in a second or two: more would not arrive sooner, and all of it
+//! together would arrive after the time limit of each.
+//!
+//! What takes longer than [`STAND_ASIDE`] gives its place to the next and goes on beside the window: a node that does not answer
+//! must not hold up those that do.
+
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// A transfer that took less was quick.
+const QUICK: Duration = Duration::from_secs(1);
+/// One that took more gives its place away, and the window was too wide.
+const STAND_ASIDE: Duration = Duration::from_secs(2);
+/// The window is narrowed at most once in this time, by [`NARROWER`]: transfers that were under way together say one thing.
+const ONE_OPINION: Duration = Duration::from_millis(500);
+const NARROWER: f64 = 0.7;
+/// Where it begins: a few slivers.
+const FIRST: u64 = 2 << 20;
+const LEAST: u64 = 256 << 10;
+
+/// The window of one direction.
+#[derive(Debug)]
+pub(super) struct Pace {
+    state: Mutex<State>,
+    most: u64,
+}
+
+#[derive(Debug)]
+struct State {
+    window: u64,
+    under_way: u64,
+    waiting: VecDeque<Waiting>,
+    next_number: u64,
+    narrowed: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    bytes: u64,
+    /// Its end is the word to begin.
+    _go: oneshot::Sender<()>,
+}
+
+/// A place in the window, or in the queue for one; dropping it gives it up.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pace: Arc<Pace>,
+    bytes: u64,
+    number: u64,
+}
+
+impl Pace {
+    /// A window of at most `most` bytes.
+    pub(super) fn new(most: u64) -> Arc<Self> {
+        let window = FIRST.min(most);
+        let state = State { window, under_way: 0, waiting: VecDeque::new(), next_number: 0, narrowed: None };
+        Arc::new(Self { state: Mutex::new(state), most })
+    }
+
+    /// Waits until `bytes` may be under way. One transfer may always be, however large.
+    pub(super) async fn turn(self: &Arc<Self>, bytes: u64) -> Turn {
+        let (turn, go) = {
+            let mut state = self.state.lock();
+            let number = state.next_number;
+            state.next_number += 1;
+            let (sender, go) = oneshot::channel();
+            state.waiting.push_back(Waiting { number, bytes, _go: sender });
+            state.admit();
+            (Turn { pace: Arc::clone(self), bytes, number }, go)
+        };
+        // It never sends: the sender's end is the word.
+        let _ = go.await;
+        turn
+    }
+
+    /// Bytes that may be under way; `None` as long as nothing ever took long.
+    pub(super) fn limit(&self) -> Option<u64> {
+        let state = self.state.lock();
+        state.narrowed.map(|_| state.window)
+    }
+
+    #[cfg(test)]
+    fn window(&self) -> u64 {
+        self.state.lock().window
+    }
+}
+
+impl State {
+    /// Lets those begin who come first and fit.
+    fn admit(&mut self) {
+        while let Some(first) = self.waiting.front()
+            && (self.under_way == 0 || self.under_way.saturating_add(first.bytes) <= self.window)
+        {
+            self.under_way = self.under_way.saturating_add(first.bytes);
+            self.waiting.pop_front();
+        }
+    }
+}
+
+impl Turn {
+    /// Makes the transfer in its place of the window, and learns from how long it takes.
+    pub(super) async fn carry<T, E>(self, transfer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let begun = Instant::now();
+        let mut transfer = pin!(transfer);
+        match tokio::time::timeout(STAND_ASIDE, &mut transfer).await {
+            Ok(ended) => {
+                if ended.is_ok() && begun.elapsed() < QUICK {
+                    let mut state = self.pace.state.lock();
+                    state.window = state.window.saturating_add(self.bytes).min(self.pace.most);
+                }
+                ended
+            }
+            Err(_) => {
+                narrow(&mut self.pace.state.lock());
+                drop(self);
+                transfer.await
+            }
+        }
+    }
+}
+
+fn narrow(state: &mut State) {
+    let now = Instant::now();
+    if state.narrowed.is_none_or(|then| now.duration_since(then) >= ONE_OPINION) {
+        state.narrowed = Some(now);
+        state.window = ((state.window as f64 * NARROWER) as u64).max(LEAST);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.pace.state.lock();
+        match state.waiting.iter().position(|waiting| waiting.number == self.number) {
+            Some(place) => drop(state.waiting.remove(place)),
+            None => state.under_way = state.under_way.saturating_sub(self.bytes),
+        }
+        state.admit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::future::join_all;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    const MIB: u64 = 1 << 20;
+
+    /// Moves `count` slivers of `bytes` over a link of `rate` bytes a second that those share evenly which are beyond its latency; how
+    /// long the longest of them took, and all.
+    async fn moved(pace: &Arc<Pace>, count: u64, bytes: u64, rate: u64, latency: Duration) -> (Duration, Duration) {
+        let under_way = AtomicU64::new(0);
+        let begun = Instant::now();
+        let transfers = (0..count).map(|_| async {
+            let turn = pace.turn(bytes).await;
+            let begun = Instant::now();
+            let transfer = async {
+                let step = Duration::from_millis(10);
+                tokio::time::sleep(latency).await;
+                under_way.fetch_add(1, Ordering::Relaxed);
+                let mut left = bytes as f64;
+                while left > 0.0 {
+                    tokio::time::sleep(step).await;
+                    left -= rate as f64 * step.as_secs_f64() / under_way.load(Ordering::Relaxed) as f64;
+                }
+                under_way.fetch_sub(1, Ordering::Relaxed);
+                Ok::<_, ()>(())
+            };
+            turn.carry(transfer).await.unwrap();
+            begun.elapsed()
+        });
+        let longest = join_all(transfers).await.into_iter().max().unwrap_or_default();
+        (longest, begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_link_of_any_rate_is_kept_full_and_no_transfer_takes_long() {
+        for (rate, latency) in [(MIB / 2, 20), (4 * MIB, 100), (64 * MIB, 300)] {
+            let pace = Pace::new(48 * MIB);
+            let (count, bytes) = (rate * 60 / (200 << 10), 200 << 10);
+            let (longest, all) = moved(&pace, count, bytes, rate, Duration::from_millis(latency)).await;
+            assert!(longest < Duration::from_secs(6), "{rate} bytes/s: one took {longest:?}");
+            let ideal = Duration::from_secs_f64((count * bytes) as f64 / rate as f64);
+            assert!(all < ideal.mul_f64(1.25), "{rate} bytes/s: {all:?} instead of {ideal:?}");
+            assert!(pace.state.lock().under_way == 0 && pace.state.lock().waiting.is_empty());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_window_follows_a_link_that_becomes_slow_and_quick_again() {
+        let pace = Pace::new(48 * MIB);
+        moved(&pace, 2000, MIB / 4, 400 * MIB, Duration::from_millis(5)).await;
+        assert_eq!(pace.window(), 48 * MIB);
+        moved(&pace, 200, MIB / 4, MIB, Duration::from_millis(5)).await;
+        assert!(pace.window() <= 4 * MIB, "{}", pace.window());
+        moved(&pace, 2000, MIB / 4, 400 * MIB, Duration::from_millis(5)).await;
+        assert_eq!(pace.window(), 48 * MIB);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_goes_away_leaves_no_place_behind_and_the_order_is_kept() {
+        let pace = Pace::new(MIB);
+        let large = pace.turn(50 * MIB).await;
+        let mut waiting: Vec<_> = (0..4).map(|_| Box::pin(pace.turn(MIB))).collect();
+        for turn in &mut waiting {
+            assert!(futures::poll!(turn).is_pending(), "there is no room beside the large one");
+        }
+        drop(waiting.remove(0));
+        drop(large);
+        let first = waiting.remove(0).await;
+        assert!(futures::poll!(&mut waiting[0]).is_pending());
+        // Admitted and never looked at again.
+        drop(first);
+        drop(waiting);
+        let state = pace.state.lock();
+        assert!(state.under_way == 0 && state.waiting.is_empty(), "{state:?}");
+    }
+}

@@ -1,0 +1,56 @@
+//! Who waits for room in the journal, and how long.
+
+use super::ahead::Reading;
+use crate::error::Kind;
+use crate::vfs::Needs;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+fn room(seen: u64) -> Needs {
+    Needs { space: Some(seen), ..Needs::default() }
+}
+
+/// S-FULL-2
+#[test]
+fn a_write_waits_as_long_as_slivers_arrive_and_no_longer() {
+    let reading = Reading::new(1 << 20);
+    let (vfs, loader) = (&reading.parts.vfs, &reading.loader);
+    reading.rt.block_on(async {
+        let seen = vfs.times_freed();
+        // A sliver every 25 seconds, for ten minutes.
+        let arrives = async {
+            for _ in 0..24 {
+                sleep(Duration::from_secs(25)).await;
+                vfs.gets_on();
+            }
+            vfs.set_space(1 << 30, 0);
+            Instant::now()
+        };
+        let (waited, freed) = tokio::join!(loader.load(room(seen)), arrives);
+        waited.unwrap();
+        assert!(freed.elapsed() < Duration::from_millis(1));
+
+        let begun = Instant::now();
+        let (waited, ()) = tokio::join!(loader.load(room(vfs.times_freed())), async {
+            sleep(Duration::from_secs(10)).await;
+            vfs.gets_on();
+        });
+        assert_eq!(waited.unwrap_err().kind(), Kind::DiskFull);
+        let patience = begun.elapsed();
+        assert!((30..=60).contains(&patience.as_secs()), "{patience:?} though nothing arrived after 10 s");
+    });
+}
+
+/// S-FULL-2. The commit ended between the failed append and the waiting.
+#[test]
+fn room_that_came_before_the_waiting_is_not_missed() {
+    let reading = Reading::new(1 << 20);
+    let vfs = &reading.parts.vfs;
+    reading.rt.block_on(async {
+        let seen = vfs.times_freed();
+        vfs.set_space(1 << 30, 0);
+        let begun = Instant::now();
+        reading.loader.load(room(seen)).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_millis(1));
+    });
+}
