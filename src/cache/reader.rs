@@ -31,7 +31,7 @@ pub trait SliverSource: Send + Sync + 'static {
     /// to be recovered or decoded. Ends within the network's own time limits.
     fn fetch(&self, blob: [u8; 32], size: u64, row: u16, verify: bool) -> BoxFuture<'static, FsResult<Sliver>>;
 
-    /// Bytes that arrive in a second or two, where that is known to be few.
+    /// Bytes that arrive in a few seconds, where that is known to be few.
     fn link_carries(&self) -> Option<u64> {
         None
     }
@@ -352,7 +352,7 @@ impl PackReader {
         Ok(size)
     }
 
-    /// Bytes that arrive from the network in a second or two, where that is known to be few.
+    /// Bytes that arrive from the network in a few seconds, where that is known to be few.
     pub fn link_carries(&self) -> Option<u64> {
         self.0.source.link_carries()
     }

@@ -38,7 +38,7 @@ const OVERTAKEN: u64 = 32 << 20;
 /// A share is never smaller: less than a few chunks is no window.
 const LEAST_SHARE: u64 = 256 << 10;
 
-/// What is asked for ahead, in units of what the link carries in a second or two: it is kept full, and who asks for something else
+/// What is asked for ahead, in units of what the link carries in a few seconds: it is kept full, and who asks for something else
 /// waits no longer than this behind it.
 const LINK_FULL: u64 = 4;
 
@@ -156,7 +156,7 @@ impl Streams {
         Self { budget, most: budget, streams: HashMap::new(), sweeps: LruCache::new(SWEEPS) }
     }
 
-    /// The link is known to carry no more than this in a second or two, or not known to be slow.
+    /// The link is known to carry no more than this in a few seconds, or not known to be slow.
     fn within(&mut self, carries: Option<u64>) {
         self.budget = carries.map_or(self.most, |bytes| bytes.saturating_mul(LINK_FULL).clamp(LEAST_SHARE, self.most));
     }
@@ -294,7 +294,7 @@ struct Places {
 }
 
 impl Vfs {
-    /// Bounds what is read ahead by what the link is known to carry in a second or two; `None`: it is not known to be slow.
+    /// Bounds what is read ahead by what the link is known to carry in a few seconds; `None`: it is not known to be slow.
     pub fn read_ahead_within(&self, carries: Option<u64>) {
         self.streams.lock().within(carries);
     }

@@ -95,7 +95,7 @@ impl NodeClient {
         &self.health
     }
 
-    /// Bytes that the link brings in a second or two, once that was found out because something took long. Who reads ahead of
+    /// Bytes that the link brings in a few seconds, once that was found out because something took long. Who reads ahead of
     /// somebody's asking should not have much more under way: what is asked for comes behind it.
     pub fn link_carries(&self) -> Option<u64> {
         self.down.limit()
