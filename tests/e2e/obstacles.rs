@@ -321,7 +321,7 @@ fn a_slow_network_makes_writes_slow_and_refuses_none() {
     let mut here = Machine::new();
     let mount = here.mount_with(&["-o", "journal_size=64M,pack_size=8M,sync_interval=3600"]);
     for n in 0..10 {
-        here.node(n, &["slow", "1500"]);
+        here.node(n, &["slow", "1800"]);
     }
     let begun = Instant::now();
     let waited = (0..70).map(|n| {
