@@ -116,7 +116,7 @@ pub async fn bring_back(
                 if let Err(error) = certify(drive, &stored).await {
                     // An epoch may have begun since the nodes confirmed it.
                     tracing::info!(%error, "a pack is confirmed anew");
-                    certify(drive, &network.store_again(&stored).await?).await?;
+                    certify(drive, &network.store_again(&stored, Arc::new(|| {})).await?).await?;
                 }
                 revived.packs += 1;
                 revived.bytes = revived.bytes.saturating_add(entry.size);

@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Brings what a vfs operation waits for: from the network, from the local disk, or by waiting for space.
@@ -44,12 +45,17 @@ pub trait Loader: Send + Sync + 'static {
 /// thousands of nodes while others wait for the thread.
 const ROUNDS: usize = 16;
 
+/// Threads that pull dirty pages at once at most.
+pub(crate) const PULLS: usize = 16;
+
 /// What all requests share.
 pub(crate) struct Service {
     pub(crate) vfs: Arc<Vfs>,
     pub(crate) loader: Arc<dyn Loader>,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) limits: Limits,
+    /// Threads that pull dirty pages at once; the writes may wait for room, and the threads with them.
+    pub(crate) pulls: Arc<Semaphore>,
     /// Set before the first request is read.
     pub(crate) notifier: OnceLock<Notifier>,
 }
@@ -227,8 +233,13 @@ impl Service {
     /// thread of its own, holding no lock: the call blocks until workers have done their part.
     pub(crate) async fn pull(&self, ino: Ino) -> FsResult<()> {
         let Some(notifier) = self.notifier.get().cloned() else { return Ok(()) };
+        // The thread stays until the writes are answered, though nobody may wait for it any more.
+        let place = Arc::clone(&self.pulls).acquire_owned().await;
         self.runtime
-            .spawn_blocking(move || notifier.inval_inode(INodeNo(ino.0), 0, 0))
+            .spawn_blocking(move || {
+                let _place = place;
+                notifier.inval_inode(INodeNo(ino.0), 0, 0)
+            })
             .await
             .map_err(|error| FsError::new(Kind::Internal, "pulling dirty pages was broken off").caused_by(error))?
             .map_err(|error| {

@@ -12,7 +12,7 @@
 //! - A worker never blocks on network, upload, disk sync, another request or back-pressure: two blocked reads would
 //!   freeze the whole mount, the root's `getattr` included.
 //! - Every request is answered within [`Limits::timeout`], because a caller that waits cannot be killed (fuser refuses
-//!   `FUSE_INTERRUPT`). A panic below answers `EIO` and the worker lives on.
+//!   `FUSE_INTERRUPT`); but a change that waits for room in the journal waits as long as the pipeline gets on. A panic below answers `EIO` and the worker lives on.
 //! - The mount goes away with the program: [`Mounted`] detaches it when dropped, also when the handshake failed.
 //!
 //! # Assumptions

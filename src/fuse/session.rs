@@ -1,6 +1,6 @@
 //! A mount from its first request to its last.
 
-use super::answer::{Loader, Service};
+use super::answer::{Loader, PULLS, Service};
 use super::features::Features;
 use super::mount::{Access, MountError, MountSpec, Mountpoint, device_of, raise_read_ahead, unmount};
 use super::requests::Requests;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Kernel read-ahead: as much as one request can carry.
 const READ_AHEAD_KIB: u32 = 1024;
@@ -82,7 +82,14 @@ pub fn mount(
 ) -> Result<Mounted, MountError> {
     let features = limits.features;
     let device = at.attach(spec)?;
-    let service = Arc::new(Service { vfs, loader, runtime, limits, notifier: OnceLock::new() });
+    let service = Arc::new(Service {
+        vfs,
+        loader,
+        runtime,
+        limits,
+        pulls: Arc::new(Semaphore::new(PULLS)),
+        notifier: OnceLock::new(),
+    });
     let (end, ended) = watch::channel(false);
     // From here on the mount exists and dropping this takes it away, whatever fails.
     let mut mounted = Mounted {

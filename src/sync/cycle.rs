@@ -218,14 +218,14 @@ impl<'a> Cycle<'a> {
         stage("sealed");
         let (shared, parts) = (self.shared, &self.shared.parts);
         let encoded = shared.insist("encoding a pack", || parts.network.encode(pack.bytes.clone())).await?;
+        parts.vfs.gets_on();
         let registered = {
             let mut registered = shared.unfinished.lock();
             registered.push(encoded.blob_id().0);
             registered.clone()
         };
         self.write_pending(Pending::storing(parts.tree.ground()?, registered)).await?;
-        let vfs = Arc::clone(&parts.vfs);
-        let moved: Moved = Arc::new(move || vfs.gets_on());
+        let moved = self.moved();
         let store = || parts.network.store(Arc::clone(&encoded), Arc::clone(&moved));
         let stored = shared.insist("uploading a pack", store).await?;
         drop(encoded);
@@ -236,6 +236,12 @@ impl<'a> Cycle<'a> {
             tracing::debug!(%error, "a new pack did not enter the cache");
         }
         Ok((named, stored))
+    }
+
+    /// Tells who waits for room in the journal that an upload gets on.
+    fn moved(&self) -> Moved {
+        let vfs = Arc::clone(&self.shared.parts.vfs);
+        Arc::new(move || vfs.gets_on())
     }
 
     fn keep(&mut self, (pack, stored): (NewPack, StoredBlob)) {
@@ -284,7 +290,8 @@ impl<'a> Cycle<'a> {
                 Committed::EpochMoved => {
                     tracing::info!("the epoch moved before the commit: collecting confirmations anew");
                     for blob in &mut request.certify {
-                        *blob = self.shared.insist("confirming again", || network.store_again(blob)).await?;
+                        *blob =
+                            self.shared.insist("confirming again", || network.store_again(blob, self.moved())).await?;
                     }
                 }
             }

@@ -71,7 +71,13 @@ impl Loader {
         loop {
             let before = self.vfs.times_got_on();
             match tokio::time::timeout(SPACE_PATIENCE, self.vfs.space_freed(seen)).await {
-                Ok(()) => return Ok(()),
+                Ok(()) if self.vfs.times_freed() > seen => return Ok(()),
+                Ok(()) => {
+                    return Err(FsError::new(
+                        Kind::DiskFull,
+                        "the journal is full and the mount goes away: this change has no room any more",
+                    ));
+                }
                 Err(_) if self.vfs.times_got_on() > before => {}
                 Err(_) => {
                     return Err(FsError::new(

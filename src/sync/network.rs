@@ -84,7 +84,7 @@ pub trait Network: Send + Sync + 'static {
     fn sweep<'a>(&'a self, blobs: &'a [[u8; 32]]) -> BoxFuture<'a, FsResult<()>>;
 
     /// Collects confirmations anew, uploading again what nodes miss: the epoch moved before the commit.
-    fn store_again<'a>(&'a self, blob: &'a StoredBlob) -> BoxFuture<'a, FsResult<StoredBlob>>;
+    fn store_again<'a>(&'a self, blob: &'a StoredBlob, moved: Moved) -> BoxFuture<'a, FsResult<StoredBlob>>;
 
     /// Commits: all of it or nothing. A lost answer is settled inside; an error means that it did not happen, except
     /// [`crate::error::Kind::Unreachable`]: then the same request is made again.

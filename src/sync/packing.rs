@@ -155,7 +155,9 @@ impl Packer {
                 }
             }
         };
-        if let Err(error) = self.shared.insist("reading what a change stands on", load).await? {
+        let loaded = self.shared.insist("reading what a change stands on", load).await?;
+        self.vfs.gets_on();
+        if let Err(error) = loaded {
             tracing::error!(%error, "a part of a chunk was written whose other part is lost");
             if !self.waiting.is_empty() {
                 let place = self.waiting.remove(0);

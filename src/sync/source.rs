@@ -37,6 +37,9 @@ impl PackSource for Insisting {
                         if pause > PAUSE.0 {
                             self.shared.goes_on();
                         }
+                        if read.is_ok() {
+                            self.shared.parts.vfs.gets_on();
+                        }
                         return read;
                     }
                 }

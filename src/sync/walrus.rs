@@ -50,12 +50,13 @@ impl WalrusNetwork {
     ) -> FsResult<StoredBlob> {
         let (blob_id, size) = (blob.blob_id().0, blob.blob().len() as u64);
         let persistence = Persistence::Deletable(object_id);
-        let most = AtomicU64::new(0);
+        let seen = AtomicU64::new(0);
         let hook: ProgressHook = Arc::new(move |progress| {
             if progress.sent_bytes > 0 {
                 stage("uploading");
             }
-            if most.fetch_max(progress.new_bytes, Ordering::Relaxed) < progress.new_bytes {
+            // When the epoch changes it begins at 0 again.
+            if seen.swap(progress.new_bytes, Ordering::Relaxed) != progress.new_bytes {
                 moved();
             }
         });
@@ -132,13 +133,12 @@ impl Network for WalrusNetwork {
                 .map(|registered| registered.object_id)
                 .ok_or_else(|| FsError::new(Kind::Internal, "the chain answered a registration without an object"))?;
             stage("registered");
-            moved();
             self.upload(blob, object_id, moved).await
         }
         .boxed()
     }
 
-    fn store_again<'a>(&'a self, blob: &'a StoredBlob) -> BoxFuture<'a, FsResult<StoredBlob>> {
+    fn store_again<'a>(&'a self, blob: &'a StoredBlob, moved: Moved) -> BoxFuture<'a, FsResult<StoredBlob>> {
         async move {
             // What the nodes hold completely need not be sent again.
             let persistence = Persistence::Deletable(blob.object_id);
@@ -148,8 +148,9 @@ impl Network for WalrusNetwork {
             }
             let read = self.client.read_blob(&BlobId(blob.blob_id), walrus_client::read::Consistency::Strict).await;
             let bytes = read.map_err(|error| chain_error("a pack cannot be read back to confirm it anew", error))?;
+            moved();
             let encoded = self.encode(bytes).await?;
-            self.upload(encoded, blob.object_id, Arc::new(|| {})).await
+            self.upload(encoded, blob.object_id, moved).await
         }
         .boxed()
     }

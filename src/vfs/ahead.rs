@@ -158,7 +158,8 @@ impl Streams {
 
     /// The link is known to carry no more than this in a few seconds, or not known to be slow.
     fn within(&mut self, carries: Option<u64>) {
-        self.budget = carries.map_or(self.most, |bytes| bytes.saturating_mul(LINK_FULL).clamp(LEAST_SHARE, self.most));
+        self.budget =
+            carries.map_or(self.most, |bytes| bytes.saturating_mul(LINK_FULL).max(LEAST_SHARE).min(self.most));
     }
 
     /// A file was opened.

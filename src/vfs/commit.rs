@@ -222,17 +222,29 @@ impl Vfs {
         self.pressure.notified().await;
     }
 
-    /// Waits until the journal or the pool got room after [`Needs::space`] was named: a trim or [`Vfs::set_space`].
+    /// Waits until the journal got room after [`Needs::space`] was named, or nobody shall wait any more ([`Vfs::hurry`]).
     pub async fn space_freed(&self, seen: u64) {
         loop {
             let woken = self.space.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
-            if self.freed.load(Ordering::Acquire) > seen {
+            if self.times_freed() > seen || self.is_hurried() {
                 return;
             }
             woken.await;
         }
+    }
+
+    /// Says whether a change that finds no room in the journal fails at once instead of waiting: the mount is going away, and its time is
+    /// over.
+    pub fn hurry(&self, hurried: bool) {
+        self.hurried.store(hurried, Ordering::Release);
+        self.space.notify_waiters();
+    }
+
+    /// Whether nobody shall wait for room.
+    pub fn is_hurried(&self) -> bool {
+        self.hurried.load(Ordering::Acquire)
     }
 
     /// The pipeline got on: what will free the journal is on its way.
@@ -245,14 +257,16 @@ impl Vfs {
         self.moved.load(Ordering::Acquire)
     }
 
-    /// How often the journal or the pool got room so far.
+    /// How often the journal got room so far.
     pub fn times_freed(&self) -> u64 {
         self.freed.load(Ordering::Acquire)
     }
 
-    fn room_came(&self) {
-        self.freed.fetch_add(1, Ordering::AcqRel);
+    /// The journal got room.
+    pub(crate) fn room_came(&self) {
+        // In this order: who finds none in between waits for the next time, and says so.
         self.short.store(false, Ordering::Release);
+        self.freed.fetch_add(1, Ordering::AcqRel);
         self.space.notify_waiters();
     }
 
@@ -273,7 +287,6 @@ impl Vfs {
     /// What the pool can hold and what commits hold of it, bytes of file content; from sync.
     pub fn set_space(&self, capacity: u64, used: u64) {
         self.state.lock().pool = Some((capacity, used));
-        self.room_came();
     }
 
     /// Says whether another commit is about to be shown: then nobody may remember names and attributes.

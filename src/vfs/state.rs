@@ -82,10 +82,12 @@ pub struct Vfs {
     pub(super) changes: AtomicU64,
     pub(super) touched: Notify,
     pub(super) space: Notify,
-    /// How often the journal or the pool got room.
+    /// How often the journal got room.
     pub(super) freed: AtomicU64,
     /// Whether an operation has had to wait for room since.
     pub(super) short: AtomicBool,
+    /// Whether nobody shall wait for room any more.
+    pub(super) hurried: AtomicBool,
     /// How often the pipeline got on with what frees the journal.
     pub(super) moved: AtomicU64,
     pub(super) pressure: Notify,
@@ -193,6 +195,7 @@ impl Vfs {
             space: Notify::new(),
             freed: AtomicU64::new(0),
             short: AtomicBool::new(false),
+            hurried: AtomicBool::new(false),
             moved: AtomicU64::new(0),
             pressure: Notify::new(),
             root_time,

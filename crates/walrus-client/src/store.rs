@@ -69,7 +69,7 @@ impl Default for UploadConfig {
 pub struct UploadProgress {
     /// Bytes of slivers that nodes have.
     pub sent_bytes: u64,
-    /// Bytes of slivers that a node took in this upload and did not have: they never become fewer, and end.
+    /// Bytes of slivers that a node took in this upload and did not have; from 0 again when the epoch changes.
     pub new_bytes: u64,
     /// Bytes of slivers in all.
     pub total_bytes: u64,
@@ -92,6 +92,8 @@ const COPIED_HERE: usize = 256 << 10;
 const REGISTRATION_WAIT: Duration = Duration::from_millis(1000);
 /// The chain is asked for a new epoch on a node's word at most this often.
 const HINT_INTERVAL: Duration = Duration::from_millis(500);
+/// How often a node must have failed without taking a sliver before it is given up, whatever the time.
+const LEAST_ATTEMPTS: u32 = 3;
 /// How often a node is asked for a confirmation when nothing is uploaded.
 const CONFIRM_ATTEMPTS: usize = 4;
 /// The unit of the semaphore that bounds bytes in flight.
@@ -397,6 +399,7 @@ impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
             return Err(NodeError::Unreachable("no such node".to_owned()));
         };
         let mut stored = Stored::default();
+        let mut failures = 0;
         let mut backoff = Backoff::new(&self.policy);
         loop {
             let before = stored.taken.len();
@@ -404,7 +407,8 @@ impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
                 Ok(signature) => return Ok(signature),
                 Err(error) => error,
             };
-            if stored.taken.len() > before {
+            failures = if stored.taken.len() > before { 0 } else { failures + 1 };
+            if failures == 0 {
                 backoff = Backoff::new(&self.policy);
             }
             match error.reason() {
@@ -414,7 +418,11 @@ impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
             }
             tracing::debug!(node = %node.name, blob = %self.encoded.blob_id(), %error, "upload to a node failed");
             if !backoff.wait().await {
-                return Err(error);
+                // On a slow line one attempt may take longer than all the time there is.
+                if failures >= LEAST_ATTEMPTS {
+                    return Err(error);
+                }
+                tokio::time::sleep(self.policy.max_pause).await;
             }
         }
     }

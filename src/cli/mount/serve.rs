@@ -196,6 +196,7 @@ pub(crate) async fn serve(home: &Home, handover: Handover, parent: &mut Parent) 
                 break (terminate(mounted, drive, &mut signals).await, None);
             }
             Some(mut asked) = order.recv() => {
+                let _hurry = Hurry::after(drive, asked.timeout);
                 pull(mounted).await;
                 if let Err(failure) = unmount(mounted, asked.lazy).await {
                     asked.peer.finish(Err(failure)).await;
@@ -288,6 +289,31 @@ fn attach(request: &MountRequest, drive: &OpenDrive, control: PathBuf) -> Result
     fuse::mount(&mountpoint, &spec, limits, vfs, loader, tokio::runtime::Handle::current())
 }
 
+/// What writes may wait for room in the journal while the mount is taken away: afterwards they are refused. Dropped, they wait again
+/// (it was in use, and stays).
+struct Hurry {
+    vfs: Arc<Vfs>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Hurry {
+    fn after(drive: &OpenDrive, time: Duration) -> Self {
+        let vfs = Arc::clone(&drive.vfs);
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            vfs.hurry(true);
+        });
+        Self { vfs: Arc::clone(&drive.vfs), task }
+    }
+}
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.vfs.hurry(false);
+    }
+}
+
 /// Pulls dirty pages out of the kernel; what does not come is the kernel's to write before the mount ends.
 async fn pull(mounted: &Mounted) {
     if let Err(error) = mounted.pull_dirty_pages().await {
@@ -303,7 +329,11 @@ async fn unmount(mounted: &Mounted, lazy: bool) -> Result<(), Failure> {
 /// SIGTERM, or Ctrl-C in the foreground: nobody can be asked to close files, so a busy mount is detached.
 async fn terminate(mounted: &Mounted, drive: &OpenDrive, signals: &mut Signals) -> Result<(), Failure> {
     notify::stopping("unmounting", TERM_DRAIN + LAST_STEPS);
-    pull(mounted).await;
+    let _hurry = Hurry::after(drive, TERM_DRAIN / 2);
+    tokio::select! {
+        () = pull(mounted) => {}
+        () = signals.any() => drive.vfs.hurry(true),
+    }
     if unmount(mounted, false).await.is_err() {
         unmount(mounted, true).await?;
     }
@@ -502,9 +532,15 @@ impl Mount {
             return Err(Failure::new(Code::Busy, "the drive is still being opened; try again in a moment"));
         };
         if !mounted.is_over() {
-            mounted
-                .pull_dirty_pages()
+            let pulled = async {
+                tokio::select! {
+                    pulled = mounted.pull_dirty_pages() => Some(pulled),
+                    () = until(timeout.map(|timeout| Instant::now() + timeout)) => None,
+                }
+            };
+            pulled
                 .await
+                .ok_or_else(|| Failure::new(Code::Pending, "time is over; written data waits for room in the journal"))?
                 .map_err(|error| Failure::from_fs("cannot pull dirty pages from the kernel", error))?;
         }
         certify(drive, timeout, Some(peer)).await

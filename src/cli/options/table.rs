@@ -302,13 +302,19 @@ pub const OPTIONS: &[Spec] = &[
         o.gc_delay = v.seconds()?;
         Ok(())
     }),
-    row("timeout", "SECONDS", "30", "the longest that a request of a program may stay unanswered", |o, v| {
-        o.timeout = v.seconds()?;
-        match o.timeout {
-            Some(Duration::ZERO) => Err("must be at least 1 second".to_owned()),
-            _ => Ok(()),
-        }
-    }),
+    row(
+        "timeout",
+        "SECONDS",
+        "30",
+        "the longest that a request of a program may stay unanswered, unless it waits for room in the journal",
+        |o, v| {
+            o.timeout = v.seconds()?;
+            match o.timeout {
+                Some(Duration::ZERO) => Err("must be at least 1 second".to_owned()),
+                _ => Ok(()),
+            }
+        },
+    ),
     row(
         "without",
         "FEATURE+...",

@@ -23,7 +23,7 @@ fn a_write_waits_as_long_as_slivers_arrive_and_no_longer() {
                 sleep(Duration::from_secs(25)).await;
                 vfs.gets_on();
             }
-            vfs.set_space(1 << 30, 0);
+            vfs.room_came();
             Instant::now()
         };
         let (waited, freed) = tokio::join!(loader.load(room(seen)), arrives);
@@ -48,9 +48,29 @@ fn room_that_came_before_the_waiting_is_not_missed() {
     let vfs = &reading.parts.vfs;
     reading.rt.block_on(async {
         let seen = vfs.times_freed();
-        vfs.set_space(1 << 30, 0);
+        vfs.room_came();
         let begun = Instant::now();
         reading.loader.load(room(seen)).await.unwrap();
         assert!(begun.elapsed() < Duration::from_millis(1));
+    });
+}
+
+/// S-FULL-2. Whoever takes the mount away does not wait for a slow network.
+#[test]
+fn nobody_waits_for_room_when_the_mount_has_to_go() {
+    let reading = Reading::new(1 << 20);
+    let vfs = &reading.parts.vfs;
+    reading.rt.block_on(async {
+        let begun = Instant::now();
+        let (waited, ()) = tokio::join!(reading.loader.load(room(vfs.times_freed())), async {
+            sleep(Duration::from_secs(10)).await;
+            vfs.hurry(true);
+        });
+        assert_eq!(waited.unwrap_err().kind(), Kind::DiskFull);
+        assert_eq!(begun.elapsed().as_secs(), 10);
+        assert!(reading.loader.load(room(vfs.times_freed())).await.is_err());
+        vfs.hurry(false);
+        let (waited, ()) = tokio::join!(reading.loader.load(room(vfs.times_freed())), async { vfs.room_came() });
+        waited.unwrap();
     });
 }

@@ -204,7 +204,7 @@ impl Network for Sim {
         .boxed()
     }
 
-    fn store_again<'a>(&'a self, blob: &'a StoredBlob) -> BoxFuture<'a, FsResult<StoredBlob>> {
+    fn store_again<'a>(&'a self, blob: &'a StoredBlob, _moved: Moved) -> BoxFuture<'a, FsResult<StoredBlob>> {
         async move {
             self.at(Point::Again).await?;
             self.confirm(blob.blob_id, blob.size)

@@ -147,14 +147,17 @@ impl NodeClient {
         let started = Instant::now();
         tracing::trace!(node = %node.name, bytes, path = request.path, "asked");
         let answer = self.transport.send(node, request);
-        let answer = match turn {
-            Some(turn) => turn.carry(answer).await,
-            None => answer.await,
+        let useful = async {
+            match answer.await {
+                Ok(answer) if (200..300).contains(&answer.status) => Ok(answer),
+                Ok(answer) => Err(refusal(&answer)),
+                Err(reason) => Err(NodeError::Unreachable(reason)),
+            }
         };
-        let result = match answer {
-            Ok(answer) if (200..300).contains(&answer.status) => Ok(answer),
-            Ok(answer) => Err(refusal(&answer)),
-            Err(reason) => Err(NodeError::Unreachable(reason)),
+        // A refusal says nothing about the line.
+        let result = match turn {
+            Some(turn) => turn.carry(useful).await,
+            None => useful.await,
         };
         match &result {
             Ok(_) => self.health.succeeded(&node.id, started.elapsed()),

@@ -5,7 +5,7 @@
 //! one by one. Avoided does not mean unused: whoever needs every node asks them all.
 //!
 //! Nodes that are late are avoided as long as they are few. When more than a third of all are, it is this machine or its link that
-//! is slow, and lateness says nothing about any of them.
+//! is slow, and lateness says nothing about any of them; but who was late six times and never answered in between is avoided.
 
 use crate::wire::chain::ObjectId;
 use parking_lot::Mutex;
@@ -20,6 +20,8 @@ const MAX_LIE_PAUSE: Duration = Duration::from_secs(3600);
 /// A false answer is forgotten after this time.
 const LIE_MEMORY: Duration = Duration::from_secs(2 * 3600);
 const SAMPLES: usize = 128;
+/// A node that was late so often, and never answered in between, is not slow: it does not answer.
+const SILENT: u32 = 6;
 /// Below this, a rebuild by all other nodes costs more than waiting; it also keeps a busy machine from taking its own
 /// slowness for the network's.
 const MIN_HEDGE: Duration = Duration::from_millis(200);
@@ -102,6 +104,9 @@ impl Health {
         let Some(state) = nodes.get(node) else { return false };
         if is_on(state.avoid_until) || !is_on(state.late_until) {
             return is_on(state.avoid_until);
+        }
+        if state.late >= SILENT {
+            return true;
         }
         nodes.values().filter(|state| is_on(state.late_until)).count() * 3 <= nodes.len()
     }
@@ -199,13 +204,15 @@ mod tests {
         let health = Health::default();
         let nodes: Vec<ObjectId> = (0..10).map(|n| ObjectId::new([n; 32])).collect();
         nodes.iter().for_each(|node| health.succeeded(node, Duration::from_millis(3)));
-        let late = |node| (0..5).for_each(|_| health.was_late(node));
+        let late = |node| (0..3).for_each(|_| health.was_late(node));
         nodes[..3].iter().for_each(late);
         assert!(nodes[..3].iter().all(|node| health.is_avoided(node)));
         late(&nodes[3]);
         assert!(!nodes.iter().any(|node| health.is_avoided(node)));
         health.failed(&nodes[0]);
         assert!(health.is_avoided(&nodes[0]), "not answering is another matter");
+        late(&nodes[2]);
+        assert!(health.is_avoided(&nodes[2]), "six times late and nothing in between is not answering");
         health.succeeded(&nodes[3], Duration::from_millis(3));
         assert!(health.is_avoided(&nodes[1]));
     }

@@ -124,11 +124,16 @@ impl State {
 
     fn narrow(&mut self) {
         let now = Instant::now();
-        if self.narrowed.is_none_or(|then| now.duration_since(then) >= ONE_OPINION) {
-            self.narrowed = Some(now);
-            let arrived = self.arrived.lately().saturating_mul(2);
-            self.window = ((self.window as f64 * NARROWER) as u64).min(arrived).max(LEAST);
+        // A window that is not used is not too wide.
+        if self.under_way < self.window / 2 || self.narrowed.is_some_and(|then| now.duration_since(then) < ONE_OPINION)
+        {
+            return;
         }
+        self.narrowed = Some(now);
+        // What arrived lately is carried, whoever was slow meanwhile; much more is not.
+        let arrived = self.arrived.lately();
+        let narrower = (self.window as f64 * NARROWER) as u64;
+        self.window = narrower.clamp(arrived / 2, arrived.saturating_mul(2)).clamp(LEAST.min(self.window), self.window);
     }
 }
 
@@ -172,6 +177,7 @@ impl Turn {
             }
             Err(_) => {
                 let (pace, bytes) = (Arc::clone(&self.pace), self.bytes);
+                // Its own bytes are counted: as long as it stands in the window it says how full that is.
                 pace.state.lock().narrow();
                 drop(self);
                 let ended = transfer.await;
@@ -205,10 +211,18 @@ mod tests {
 
     /// Moves `count` slivers of `bytes` over a link of `rate` bytes a second that those share evenly which are beyond its latency; how
     /// long the longest of them took, and all.
-    async fn moved(pace: &Arc<Pace>, count: u64, bytes: u64, rate: u64, latency: Duration) -> (Duration, Duration) {
-        let under_way = AtomicU64::new(0);
+    /// Every third waits for a node that answers after `slow`.
+    async fn moved_beside_slow_ones(
+        pace: &Arc<Pace>,
+        count: u64,
+        bytes: u64,
+        rate: u64,
+        [latency, slow]: [Duration; 2],
+    ) -> (Duration, Duration) {
+        let under_way = &AtomicU64::new(0);
         let begun = Instant::now();
-        let transfers = (0..count).map(|_| async {
+        let transfers = (0..count).map(|number| async move {
+            let latency = if number % 3 == 0 { slow } else { latency };
             let turn = pace.turn(bytes).await;
             let begun = Instant::now();
             let transfer = async {
@@ -228,6 +242,22 @@ mod tests {
         });
         let longest = join_all(transfers).await.into_iter().max().unwrap_or_default();
         (longest, begun.elapsed())
+    }
+
+    async fn moved(pace: &Arc<Pace>, count: u64, bytes: u64, rate: u64, latency: Duration) -> (Duration, Duration) {
+        moved_beside_slow_ones(pace, count, bytes, rate, [latency; 2]).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_third_of_slow_nodes_does_not_keep_the_link_empty() {
+        for rate in [2 * MIB, 16 * MIB] {
+            let pace = Pace::new(48 * MIB);
+            let (count, bytes) = (rate * 60 / (200 << 10), 200 << 10);
+            let latencies = [Duration::from_millis(50), Duration::from_secs(4)];
+            let (_, all) = moved_beside_slow_ones(&pace, count, bytes, rate, latencies).await;
+            let ideal = Duration::from_secs_f64((count * bytes) as f64 / rate as f64);
+            assert!(all < ideal.mul_f64(1.5), "{rate} bytes/s: {all:?} instead of {ideal:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -113,7 +113,8 @@ impl Reader {
         let mut candidates: Vec<SliverIndex<Primary>> =
             params.slivers::<Primary>().filter(|index| Some(*index) != except).collect();
         candidates.retain(|index| known.iter().all(|(known, _)| *known != index.get()));
-        candidates.sort_by_key(|index| {
+        // Cached: whom to avoid may change meanwhile.
+        candidates.sort_by_cached_key(|index| {
             let holder = committee.holder(index.pair(params), metadata.blob_id());
             (holder.is_none_or(|node| health.is_avoided(&node.id)), index.get())
         });

@@ -121,7 +121,7 @@ impl Reader {
     pub(super) fn by_health<'a>(&self, committee: &'a Committee) -> Vec<&'a Node> {
         let mut nodes: Vec<&Node> = committee.nodes().iter().filter(|node| !node.shards.is_empty()).collect();
         shuffle(&mut nodes);
-        nodes.sort_by_key(|node| self.nodes.health().is_avoided(&node.id));
+        nodes.sort_by_cached_key(|node| self.nodes.health().is_avoided(&node.id));
         nodes
     }
 

@@ -361,5 +361,4 @@ async fn when_all_nodes_are_slow_rows_are_waited_for_and_not_rebuilt() {
     assert_eq!(rows, 3 * usize::from(params.rows()), "every row is asked for once");
     // Ten nodes for each of the first eight, and then for one at a time.
     assert!(symbols <= 10 * (8 + 8), "{symbols} requests for symbols");
-    assert!(net.client.nodes().health().is_avoided(&node_id(0)) as u8 == 0, "no node is slower than the others");
 }
