@@ -286,6 +286,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_that_does_not_answer_narrows_no_window_that_is_not_full() {
+        let pace = Pace::new(48 * MIB);
+        moved(&pace, 2000, MIB / 4, 400 * MIB, Duration::from_millis(5)).await;
+        let never = pace.turn(MIB).await.carry(std::future::pending::<Result<(), ()>>());
+        assert!(tokio::time::timeout(Duration::from_secs(60), never).await.is_err());
+        assert_eq!((pace.window(), pace.limit()), (48 * MIB, None));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_goes_away_leaves_no_place_behind_and_the_order_is_kept() {
         let pace = Pace::new(MIB);
         let large = pace.turn(50 * MIB).await;
