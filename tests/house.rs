@@ -138,3 +138,28 @@ fn every_direct_dependency_has_its_reason() {
     }
     assert!(missing.is_empty(), "no reason in docs/dependencies.md for {missing:?}");
 }
+
+/// The documents call scripts by their names.
+#[test]
+fn scripts_can_be_executed() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut folders: Vec<PathBuf> = [".ci", "benches", "contracts", "docs", "fuzz", "mount-helpers", "packaging", "tests"]
+        .map(|folder| root().join(folder))
+        .into();
+    let mut scripts = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                if path.file_name().is_none_or(|name| name != "node_modules" && name != "target") {
+                    folders.push(path);
+                }
+            } else if path.is_file() && fs::read(&path).unwrap().starts_with(b"#!") {
+                scripts += 1;
+                let mode = fs::metadata(&path).unwrap().permissions().mode();
+                assert!(mode & 0o111 != 0, "{} cannot be executed: chmod +x", path.display());
+            }
+        }
+    }
+    assert!(scripts > 12, "only {scripts} scripts were found");
+}
