@@ -143,9 +143,10 @@ fn every_direct_dependency_has_its_reason() {
 #[test]
 fn scripts_can_be_executed() {
     use std::os::unix::fs::PermissionsExt;
-    let mut folders: Vec<PathBuf> = [".ci", "benches", "contracts", "docs", "fuzz", "mount-helpers", "packaging", "tests"]
-        .map(|folder| root().join(folder))
-        .into();
+    let mut folders: Vec<PathBuf> =
+        [".ci", "benches", "contracts", "docs", "fuzz", "mount-helpers", "packaging", "tests"]
+            .map(|folder| root().join(folder))
+            .into();
     let mut scripts = 0;
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
