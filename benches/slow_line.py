@@ -85,7 +85,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     program = os.path.join(os.path.dirname(compare.HERE), "target", "release", "walrusfs")
     parser.add_argument("--walrusfs", default=program, metavar="PROGRAM")
-    parser.add_argument("--rates", default="100,20,5", metavar="MBIT,...")
+    parser.add_argument("--rates", default="100,20", metavar="MBIT,...")
     parser.add_argument("--size", type=int, default=32, metavar="MIB")
     parser.add_argument("--options", default="", help="mount options of the drive", metavar="OPTIONS")
     parser.add_argument("--shards", type=int, default=1000, metavar="N", help="of the local network")

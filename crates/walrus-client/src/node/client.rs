@@ -137,6 +137,10 @@ impl NodeClient {
         let _permits = self.permits(node).await?;
         let bytes = expected.max(request.body.len());
         request.timeout = self.timeout_for(bytes);
+        if pace.is_some_and(|pace| pace.limit().is_some()) {
+            // The line is known to be slow, and what is before this one in its buffers takes its time too.
+            request.timeout *= 2;
+        }
         let turn = match pace {
             Some(pace) => Some(pace.turn(bytes as u64).await),
             None => None,

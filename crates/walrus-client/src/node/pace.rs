@@ -23,6 +23,8 @@ const STAND_ASIDE: Duration = Duration::from_secs(3);
 /// The window is narrowed at most once in this time, by [`NARROWER`]: transfers that were under way together say one thing.
 const ONE_OPINION: Duration = Duration::from_millis(500);
 const NARROWER: f64 = 0.7;
+/// Seconds of what counts as lately: twice [`STAND_ASIDE`] at most.
+const LATELY: u64 = 6;
 /// Where it begins: a few slivers.
 const FIRST: u64 = 2 << 20;
 const LEAST: u64 = 512 << 10;
@@ -130,10 +132,11 @@ impl State {
             return;
         }
         self.narrowed = Some(now);
-        // What arrived lately is carried, whoever was slow meanwhile; much more is not.
+        // What arrives in a second is carried, whoever was slow meanwhile; much more than arrived lately is not.
         let arrived = self.arrived.lately();
         let narrower = (self.window as f64 * NARROWER) as u64;
-        self.window = narrower.clamp(arrived / 2, arrived.saturating_mul(2)).clamp(LEAST.min(self.window), self.window);
+        self.window =
+            narrower.clamp(arrived / LATELY, arrived.saturating_mul(2)).clamp(LEAST.min(self.window), self.window);
     }
 }
 
