@@ -316,6 +316,23 @@ class Walrusfs:
 SUBJECTS = {subject.name: subject for subject in (Walrusfs, Gocryptfs, Local)}
 
 
+def tabulate(figures, columns, measure, corner=""):
+    """Calls measure(key, tell) for each (key, title) of columns, where tell(figure, value) notes a figure; prints a row for each."""
+    results = {}
+    for key, title in columns:
+
+        def tell(figure, value):
+            results[(figure, key)] = shown(value)
+            unit, what = figures[figure]
+            print(f"{title}, {what}: {shown(value)} {unit}", file=sys.stderr, flush=True)
+
+        measure(key, tell)
+    print(f"| {corner} | unit | {' | '.join(title for _, title in columns)} |")
+    print("|---|---|" + "---|" * len(columns))
+    for figure, (unit, what) in figures.items():
+        print(f"| {what} | {unit} | {' | '.join(results[(figure, key)] for key, _ in columns)} |")
+
+
 def wait_for(done, what):
     deadline = time.monotonic() + 20
     while not done():

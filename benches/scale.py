@@ -21,7 +21,7 @@ import tempfile
 import time
 
 import compare
-from compare import drop_caches, keep_on, seconds, shown
+from compare import drop_caches, keep_on, seconds, tabulate
 from streaming import Walrusfs, resident
 
 EACH = 1000
@@ -138,19 +138,8 @@ def main():
     options = parser.parse_args()
     # Whatever ends it, nothing stays mounted.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
-    counts = [int(count) for count in options.files.split(",")]
-    results = {}
-    for count in counts:
-
-        def tell(figure, value):
-            results[(figure, count)] = value
-            print(f"{count} files, {FIGURES[figure][1]}: {shown(value)} {FIGURES[figure][0]}", file=sys.stderr, flush=True)
-
-        measure(count, options, tell)
-    print(f"| | unit | {' | '.join(f'{count:,} files' for count in counts)} |")
-    print("|---|---|" + "---|" * len(counts))
-    for figure, (unit, what) in FIGURES.items():
-        print(f"| {what} | {unit} | {' | '.join(shown(results[(figure, count)]) for count in counts)} |")
+    counts = [(int(count), f"{int(count):,} files") for count in options.files.split(",")]
+    tabulate(FIGURES, counts, lambda count, tell: measure(count, options, tell))
 
 
 if __name__ == "__main__":

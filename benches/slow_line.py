@@ -21,7 +21,7 @@ import sys
 import tempfile
 
 import compare
-from compare import run, seconds, shown
+from compare import run, seconds, tabulate
 from streaming import MIB, Walrusfs
 
 INSIDE = "--inside-a-namespace"
@@ -97,19 +97,9 @@ def main():
     run("ip", "link", "set", "lo", "up")
     # Whatever ends it, nothing stays mounted.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
-    rates = [int(rate) for rate in options.rates.split(",")]
-    results = {}
-    for rate in rates:
-
-        def tell(figure, value):
-            results[(figure, rate)] = value
-            print(f"{rate} Mbit/s, {FIGURES[figure][1]}: {shown(value)} {FIGURES[figure][0]}", file=sys.stderr, flush=True)
-
-        measure(rate, options, tell)
-    print(f"| {options.size} MiB, {options.shards} shards | unit | {' | '.join(f'{rate} Mbit/s' for rate in rates)} |")
-    print("|---|---|" + "---|" * len(rates))
-    for figure, (unit, what) in FIGURES.items():
-        print(f"| {what} | {unit} | {' | '.join(shown(results[(figure, rate)]) for rate in rates)} |")
+    rates = [(int(rate), f"{rate} Mbit/s") for rate in options.rates.split(",")]
+    corner = f"{options.size} MiB, {options.shards} shards"
+    tabulate(FIGURES, rates, lambda rate, tell: measure(rate, options, tell), corner)
 
 
 if __name__ == "__main__":
