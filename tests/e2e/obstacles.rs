@@ -7,6 +7,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use sui_sdk_types::Argument;
 use walrus_client::executor::Request;
@@ -341,6 +343,59 @@ fn a_slow_network_makes_writes_slow_and_refuses_none() {
     here.forget_state();
     here.mount_at(&mount, &[]);
     for n in 0..70 {
+        assert!(fs::read(mount.join(format!("f{n}"))).unwrap() == noise(n, MIB), "f{n}");
+    }
+    here.umount(&mount);
+}
+
+/// S-FULL-5. A write that waits for room holds up neither `sync --timeout` nor `umount --timeout`, and nothing that was stored is lost.
+#[test]
+fn who_waits_for_room_holds_up_nobody_with_a_timeout() {
+    let mut here = Machine::new();
+    let mount = here.mount_with(&["-o", "journal_size=64M,sync_interval=3600"]);
+    for n in 0..10 {
+        here.node(n, &["stop"]);
+    }
+    let stored = Arc::new(AtomicU64::new(0));
+    let writer = std::thread::spawn({
+        let (mount, stored) = (mount.clone(), Arc::clone(&stored));
+        move || {
+            loop {
+                let n = stored.load(Ordering::SeqCst);
+                if let Err(error) = store(&mount.join(format!("f{n}")), &noise(n, MIB)) {
+                    return error;
+                }
+                stored.store(n + 1, Ordering::SeqCst);
+            }
+        }
+    });
+    wait_until("the journal is full and a write waits", Duration::from_secs(60), || {
+        let before = stored.load(Ordering::SeqCst);
+        std::thread::sleep(Duration::from_secs(3));
+        before > 20 && before == stored.load(Ordering::SeqCst)
+    });
+    let bounded = |what: &[&str]| {
+        let args = [what, &["--timeout", "2", mount.to_str().unwrap()]].concat();
+        let begun = Instant::now();
+        let output = here.run(&args);
+        let took = begun.elapsed();
+        assert_eq!(output.status.code(), Some(9), "{what:?} says that something is pending: {output:?}");
+        assert!(took < Duration::from_secs(15), "{what:?} took {took:?}");
+    };
+    bounded(&["sync"]);
+    assert!(!writer.is_finished(), "the write waited on, or nothing was tried");
+    bounded(&["umount", "--lazy"]);
+    let refused = writer.join().unwrap().raw_os_error();
+    assert!(matches!(refused, Some(libc::ENOSPC | libc::ENOTCONN)), "{refused:?}");
+    for n in 0..10 {
+        here.node(n, &["start"]);
+    }
+    here.mount_at(&mount, &[]);
+    here.sync(&mount);
+    here.umount(&mount);
+    here.forget_state();
+    here.mount_at(&mount, &["--read-only"]);
+    for n in 0..stored.load(Ordering::SeqCst) {
         assert!(fs::read(mount.join(format!("f{n}"))).unwrap() == noise(n, MIB), "f{n}");
     }
     here.umount(&mount);

@@ -41,7 +41,7 @@ pub struct UploadConfig {
     pub in_flight_bytes: usize,
     /// Time for stragglers after the quorum: this, plus half of what the quorum took ...
     pub min_tail: Duration,
-    /// ... and at most this.
+    /// ... and at most this. Stragglers that take slivers all the while get this again and again, up to a quarter of what the quorum took.
     pub max_tail: Duration,
     /// How often the chain is asked for a new epoch while there is no quorum.
     pub epoch_check: Duration,
@@ -265,6 +265,34 @@ enum Put {
     Taken,
 }
 
+/// The time for stragglers after the quorum. A node that was left without slivers costs readers a rebuild for each of its rows, several
+/// times their bytes, until it has recovered them: worth a wait if the node gets on, and a short one if it hangs.
+struct Tail {
+    ends: Instant,
+    last: Instant,
+    moved: u64,
+}
+
+impl Tail {
+    /// After a quorum that `took` so long, when nodes had taken `moved` bytes.
+    fn begin(config: &UploadConfig, took: Duration, moved: u64) -> Self {
+        let now = Instant::now();
+        let first = (config.min_tail + took / 2).min(config.max_tail);
+        Self { ends: now + first, last: now + first.max(took / 4), moved }
+    }
+
+    /// At its end: whether it is longer because stragglers have taken slivers since, `moved` bytes in all now.
+    fn goes_on(&mut self, config: &UploadConfig, moved: u64) -> bool {
+        let now = Instant::now();
+        if moved <= self.moved || now >= self.last {
+            return false;
+        }
+        self.moved = moved;
+        self.ends = (now + config.max_tail).min(self.last);
+        true
+    }
+}
+
 /// Collects confirmations; `None` when the epoch has moved.
 async fn run<B>(job: Arc<Job<B>>, chain: &Chain, config: &UploadConfig) -> ClientResult<Option<Certificate>>
 where
@@ -281,13 +309,12 @@ where
     let mut signatures: Vec<(u16, BlsSignature)> = Vec::new();
     let mut failures: Vec<String> = Vec::new();
     let mut weight = 0u32;
-    let mut tail_ends: Option<Instant> = None;
+    let mut tail: Option<Tail> = None;
     let mut next_check = begun + config.epoch_check;
     loop {
         let has_quorum = weight >= job.committee.quorum();
-        if has_quorum && tail_ends.is_none() {
-            let tail = (config.min_tail + begun.elapsed() / 2).min(config.max_tail);
-            tail_ends = Some(Instant::now() + tail);
+        if has_quorum && tail.is_none() {
+            tail = Some(Tail::begin(config, begun.elapsed(), job.new.load(Ordering::Relaxed)));
         }
         if has_quorum && pending.iter().all(|index| job.is_ill(*index)) {
             break;
@@ -311,8 +338,11 @@ where
                 }
             },
             () = job.epoch_hint.notified(), if !has_quorum => next_check = Instant::now(),
-            () = tokio::time::sleep_until(tail_ends.unwrap_or(next_check)) => {
-                if tail_ends.is_some() {
+            () = tokio::time::sleep_until(tail.as_ref().map_or(next_check, |tail| tail.ends)) => {
+                if let Some(tail) = &mut tail {
+                    if tail.goes_on(config, job.new.load(Ordering::Relaxed)) {
+                        continue;
+                    }
                     // Who missed the tail is not waited for next time, until it has had time to recover.
                     pending.iter().filter_map(|index| job.committee.nodes().get(*index)).for_each(|node| {
                         job.nodes.health().was_late(&node.id);

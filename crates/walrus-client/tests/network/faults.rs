@@ -362,3 +362,28 @@ async fn when_all_nodes_are_slow_rows_are_waited_for_and_not_rebuilt() {
     // Ten nodes for each of the first eight, and then for one at a time.
     assert!(symbols <= 10 * (8 + 8), "{symbols} requests for symbols");
 }
+
+#[tokio::test(start_paused = true)]
+async fn stragglers_that_get_on_are_waited_for_and_hung_ones_only_briefly() {
+    let millis = Duration::from_millis;
+    let mut config = quick();
+    config.upload.per_node = 1;
+    let tail = config.upload.max_tail;
+    let mut took = Vec::new();
+    for (fault, signers) in [(Fault::BlackHole, 7), (Fault::Slow(millis(600)), 10), (Fault::Slow(millis(900)), 7)] {
+        let net = Net::with(10, 100, config.clone());
+        net.nodes.set_faults(0..10, Fault::Slow(millis(500)));
+        net.nodes.faults.lock().unwrap().extend([1, 4, 8].map(|n| (node_id(n), fault)));
+        let encoded = Arc::new(redstuff::encode(&net.nodes.params, pattern(40_000)).unwrap());
+        net.nodes.registered.lock().unwrap().insert(*encoded.blob_id());
+        let begun = tokio::time::Instant::now();
+        let certificate = net.client.upload(encoded, Persistence::Permanent, None).await.unwrap();
+        took.push(begun.elapsed());
+        assert_eq!(certificate.signers.len(), signers, "{fault:?}: {:?} signed", certificate.signers);
+    }
+    // Twenty slivers one after the other are ten seconds for most, twelve for the stragglers, eighteen for the slow ones.
+    let quorum = took[0] - tail;
+    assert!(quorum >= millis(10_000) && quorum < millis(13_000), "{took:?}");
+    assert!(took[1] > took[0] + millis(500) && took[1] < quorum + quorum / 4, "{took:?}");
+    assert!(took[2] > quorum + quorum / 4 - millis(200) && took[2] < quorum + quorum / 4 + millis(200), "{took:?}");
+}
