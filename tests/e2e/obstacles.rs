@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -353,6 +354,11 @@ fn a_slow_network_makes_writes_slow_and_refuses_none() {
 fn who_waits_for_room_holds_up_nobody_with_a_timeout() {
     let mut here = Machine::new();
     let mount = here.mount_with(&["-o", "journal_size=64M,sync_interval=3600"]);
+    // In a process of its own: whoever is started with the file open closes it, and to close it is to write its pages.
+    let script = "exec 3>\"$0\"; read word; printf %01000000d 7 >&3; read word";
+    let mut early =
+        Command::new("sh").arg("-c").arg(script).arg(mount.join("early")).stdin(Stdio::piped()).spawn().unwrap();
+    wait_until("a file is open before all is full", Duration::from_secs(20), || mount.join("early").exists());
     for n in 0..10 {
         here.node(n, &["stop"]);
     }
@@ -374,6 +380,9 @@ fn who_waits_for_room_holds_up_nobody_with_a_timeout() {
         std::thread::sleep(Duration::from_secs(3));
         before > 20 && before == stored.load(Ordering::SeqCst)
     });
+    // Pages that only the kernel has: to write them is to wait too.
+    early.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+    wait_until("pages", Duration::from_secs(20), || fs::metadata(mount.join("early")).unwrap().len() == 1_000_000);
     let bounded = |what: &[&str]| {
         let args = [what, &["--timeout", "2", mount.to_str().unwrap()]].concat();
         let begun = Instant::now();
@@ -386,6 +395,8 @@ fn who_waits_for_room_holds_up_nobody_with_a_timeout() {
     assert!(!writer.is_finished(), "the write waited on, or nothing was tried");
     bounded(&["umount", "--lazy"]);
     let refused = writer.join().unwrap().raw_os_error();
+    drop(early.stdin.take());
+    early.wait().unwrap();
     assert!(matches!(refused, Some(libc::ENOSPC | libc::ENOTCONN)), "{refused:?}");
     for n in 0..10 {
         here.node(n, &["start"]);

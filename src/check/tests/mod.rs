@@ -127,7 +127,7 @@ impl Patient {
 
     /// From now on machines open damaged drives, as `walrusfs fsck` does.
     fn open_damaged(&mut self) {
-        self.world.on_demand = true;
+        self.world.config.on_demand = true;
         self.world.opener = Arc::new(|world, drive, reader, rt| {
             let storage = SimStorage(Arc::clone(&world.outside));
             let source = Certain::new(reader.clone(), &storage);

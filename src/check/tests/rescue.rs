@@ -18,7 +18,7 @@ fn assert_mended(patient: &mut Patient, mended: &Mended) {
     };
     assert_eq!(left(&mended.after), Vec::new());
     patient.world.opener = World::new().opener;
-    patient.world.on_demand = false;
+    patient.world.config.on_demand = false;
     patient.again();
     assert_eq!(left(&patient.check(true)), Vec::new());
     // The drive is used on.

@@ -7,7 +7,7 @@ use crate::vfs::{SetAttr, SetTime};
 /// A drive of 20,000 small files at 1000 shards, and its machine.
 fn large_drive() -> (World, Machine) {
     let mut world = World::new();
-    world.pack_target = 64 << 20;
+    world.config.pack_target = 64 << 20;
     {
         let mut outside = world.outside.lock();
         (outside.shards, outside.capacity) = (1000, 1 << 44);

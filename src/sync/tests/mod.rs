@@ -34,10 +34,10 @@ pub(crate) struct World {
     sealed: Arc<Sealed>,
     /// How machines open the drive.
     pub(crate) opener: Opener,
-    /// Whether machines commit only when somebody waits for it.
-    pub(crate) on_demand: bool,
-    /// Size of a full pack, bytes.
-    pub(crate) pack_target: u64,
+    /// Of the machines' pipelines; they have a `gc_delay` of their own.
+    pub(crate) config: Config,
+    /// Of the journal.
+    pub(crate) limits: Limits,
 }
 
 /// Opens the tree of a drive.
@@ -61,7 +61,9 @@ impl World {
             rt.block_on(Tree::open(seen, reader, &world.keys, 1 << 20))
         });
         let keys = Arc::new(keys.observed_by(sealed.clone()));
-        Self { outside: Arc::new(Mutex::new(outside)), keys, sealed, opener, on_demand: false, pack_target: 100_000 }
+        let limits = Limits { segment: 1 << 16, ..Limits::default() };
+        let config = Config { pack_target: 100_000, ..Config::default() };
+        Self { outside: Arc::new(Mutex::new(outside)), keys, sealed, opener, config, limits }
     }
 
     /// Everything of a machine on `disk` that sees the Drive as `drive`, and the blobs that an earlier life left.
@@ -82,9 +84,8 @@ impl World {
         reader: PackReader,
     ) -> (Parts, Vec<[u8; 32]>) {
         let tree = Arc::new((self.opener)(self, drive, &reader, rt).unwrap());
-        let limits = Limits { segment: 1 << 16, ..Limits::default() };
         let Reopened::Ready(standing) =
-            reopen(disks(disk), &self.keys, limits, tree.ground().unwrap(), drive.tag).unwrap()
+            reopen(disks(disk), &self.keys, self.limits, tree.ground().unwrap(), drive.tag).unwrap()
         else {
             panic!("the journal has lost its base");
         };
@@ -108,8 +109,7 @@ impl World {
         let rt = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let drive = self.outside.lock().drive.clone();
         let (parts, orphans) = self.parts(&disk, &drive, Sim::new(&self.outside, fates), &rt);
-        let (on_demand, pack_target) = (self.on_demand, self.pack_target);
-        let config = Config { gc_delay, pack_target, on_demand, ..Config::default() };
+        let config = Config { gc_delay, ..self.config };
         let engine = {
             let _on = rt.enter();
             Arc::new(Engine::start(parts.clone(), config, None, orphans))

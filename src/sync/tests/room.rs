@@ -1,9 +1,8 @@
 //! Who waits for room in the journal, and how long.
 
 use super::ahead::Reading;
-use crate::error::Kind;
+use super::*;
 use crate::vfs::Needs;
-use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 fn room(seen: u64) -> Needs {
@@ -73,4 +72,21 @@ fn nobody_waits_for_room_when_the_mount_has_to_go() {
         let (waited, ()) = tokio::join!(reading.loader.load(room(vfs.times_freed())), async { vfs.room_came() });
         waited.unwrap();
     });
+}
+
+/// S-FULL-2. No pack is full and the time is not over: a commit comes because a write waits for it.
+#[test]
+fn a_full_journal_is_committed_at_once() {
+    let mut world = World::new();
+    world.limits = Limits { bytes: 1 << 20, reserve: 1 << 18, segment: 1 << 16 };
+    (world.config.pack_target, world.config.interval) = (1 << 30, Duration::from_secs(1 << 20));
+    let machine = world.boot(PowerCut::default(), no_fault());
+    machine.run(async {
+        // Commits take time of this machine's, and who waits for room does not wait for ever.
+        tokio::time::resume();
+        for number in 0..40 {
+            replace(&machine.engine, &machine.parts.vfs, number).await.unwrap();
+        }
+    });
+    assert!(world.outside.lock().history.len() > 2, "all of it fitted");
 }
