@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares a mounted drive with gocryptfs and with a plain local filesystem, in one run on one machine.
 
-    benches/compare.py [--walrusfs PROGRAM] [--runs N] [--modes free,pinned] [--only FIGURE,...] [--subjects NAME,...]
+    benches/compare.py [--walrusfs PROGRAM] [--runs N] [--modes free,pinned] [--groups GROUP,...] [--subjects NAME,...]
                        [--options MOUNT_OPTIONS] [--directory DIR] [--json FILE]
 
 Mounts a drive on a local network of its own (program: target/release/walrusfs, built by `cargo build --release`), and

@@ -62,11 +62,12 @@ impl Loader for LocalLoader {
     }
 }
 
+/// In this order they go: the mount before its folder.
 struct Rig {
-    dir: tempfile::TempDir,
-    runtime: tokio::runtime::Runtime,
-    loader: Arc<LocalLoader>,
     mounted: Option<Mounted>,
+    loader: Arc<LocalLoader>,
+    runtime: tokio::runtime::Runtime,
+    dir: tempfile::TempDir,
 }
 
 fn spec() -> MountSpec {
@@ -96,7 +97,7 @@ impl Rig {
         let at = Mountpoint::prepare(&point).unwrap();
         let mounted =
             fuse::mount(&at, &spec(), limits, vfs, Arc::clone(&loader) as _, runtime.handle().clone()).unwrap();
-        Self { dir, runtime, loader, mounted: Some(mounted) }
+        Self { mounted: Some(mounted), loader, runtime, dir }
     }
 
     fn mnt(&self) -> PathBuf {

@@ -24,6 +24,8 @@ pub struct Features {
     pub keep_cache: bool,
     /// Names and attributes stay in the kernel's cache.
     pub remember: bool,
+    /// Closing a file asks nothing: written pages have gone out before, and their errors are the kernel's to tell.
+    pub no_flush: bool,
     /// Each worker has a device of its own.
     pub clone_fd: bool,
     /// Threads that read requests, at least one.
@@ -40,6 +42,7 @@ impl Default for Features {
             read_ahead: true,
             keep_cache: true,
             remember: true,
+            no_flush: true,
             clone_fd: true,
             workers: WORKERS,
         }
@@ -49,7 +52,7 @@ impl Default for Features {
 impl Features {
     /// The names that [`Features::leave_out`] knows.
     pub const NAMES: &str =
-        "writeback, readdirplus, parallel, large, read-ahead, keep-cache, remember, clone-fd, workers";
+        "writeback, readdirplus, parallel, large, read-ahead, keep-cache, remember, no-flush, clone-fd, workers";
 
     /// Goes without the feature of this name (`-` and `_` are the same; `workers`: a single thread); `false` when there is
     /// none.
@@ -63,6 +66,7 @@ impl Features {
             "read-ahead" => &mut self.read_ahead,
             "keep-cache" => &mut self.keep_cache,
             "remember" => &mut self.remember,
+            "no-flush" => &mut self.no_flush,
             "clone-fd" => &mut self.clone_fd,
             "workers" => {
                 self.workers = 1;

@@ -463,6 +463,10 @@ impl Filesystem for Requests {
     }
 
     fn flush(&self, _: &Request, number: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        if self.service.limits.features.no_flush {
+            // The kernel takes it as the answer for all files, and for good.
+            return reply.error(Errno::ENOSYS);
+        }
         self.empty(about("flush", number), reply, move |vfs| vfs.flush(ino(number)));
     }
 

@@ -25,6 +25,7 @@
 //! A frame is never rewritten, so no nonce is used for two plaintexts; plaintext never reaches the disk.
 
 mod buffer;
+mod disk;
 mod frame;
 #[cfg(fuzzing)]
 pub mod fuzz;
@@ -40,6 +41,7 @@ use crate::ids::Lsn;
 use crate::seam::{BlockDir, BlockFile};
 use crate::tree::record::{Batch, ChunkAddr, Place, Record, SpoolRef};
 use buffer::{Buffer, Piece};
+use disk::Spare;
 use frame::{FrameKind, Frames, REMAP_PART, Remap};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -133,6 +135,7 @@ pub struct Recovery {
 /// The journal of a drive.
 pub struct Journal {
     dir: Box<dyn BlockDir>,
+    spare: Spare,
     frames: Frames,
     limits: Limits,
     inner: Mutex<Inner>,
@@ -267,6 +270,7 @@ impl Journal {
             dir,
             frames,
             limits,
+            spare: Spare::default(),
             inner: Mutex::new(inner),
             writing: Mutex::default(),
             sync: Mutex::default(),
@@ -274,6 +278,7 @@ impl Journal {
             durable: AtomicU64::new(resume.last),
             poisoned: AtomicBool::new(false),
         };
+        journal.look_at_disk();
         Ok((journal, resume.recovery))
     }
 
@@ -365,6 +370,12 @@ impl Journal {
     /// Hands the buffer to the disk without a sync. Blocks on the disk.
     pub fn flush(&self) -> FsResult<()> {
         let _order = self.writing.lock();
+        let written = self.write_buffer();
+        self.look_at_disk();
+        written
+    }
+
+    fn write_buffer(&self) -> FsResult<()> {
         loop {
             let (piece, file) = {
                 let mut inner = self.inner.lock();
@@ -533,9 +544,18 @@ impl Journal {
         Ok(trim)
     }
 
-    /// Bytes that an append with [`Urgency::Normal`] may still take.
+    /// Bytes that an append with [`Urgency::Normal`] may still take, and the disk too.
     pub fn room(&self) -> u64 {
-        self.limits.bytes.saturating_sub(self.limits.reserve).saturating_sub(self.inner.lock().bytes)
+        self.room_beside(self.inner.lock().bytes)
+    }
+
+    fn room_beside(&self, bytes: u64) -> u64 {
+        self.granted(bytes).min(self.spare.bytes())
+    }
+
+    /// What is left of the limit when segments have `bytes`.
+    fn granted(&self, bytes: u64) -> u64 {
+        self.limits.bytes.saturating_sub(self.limits.reserve).saturating_sub(bytes)
     }
 
     /// Figures of now.
@@ -546,7 +566,7 @@ impl Journal {
         Usage {
             bytes,
             limit: self.limits.bytes,
-            room: self.limits.bytes.saturating_sub(self.limits.reserve).saturating_sub(bytes),
+            room: self.room_beside(bytes),
             spooled: refs.filter(|(_, named)| *named != u64::MAX).map(|(len, _)| u64::from(*len)).sum(),
             segments: inner.segments.len() as u64,
         }
@@ -593,6 +613,7 @@ impl Journal {
         }
         inner.last = lsn;
         inner.bytes = inner.bytes.saturating_add(total);
+        self.spare.take(total);
         Ok((lsn, offset))
     }
 }

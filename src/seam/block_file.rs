@@ -40,6 +40,8 @@ pub trait BlockDir: Send + Sync {
     fn list(&self) -> io::Result<Vec<String>>;
     /// Makes names durable.
     fn sync(&self) -> io::Result<()>;
+    /// Bytes that files in it can still take, all together.
+    fn free(&self) -> io::Result<u64>;
 }
 
 /// A directory of the operating system.
@@ -83,6 +85,11 @@ impl BlockDir for OsDir {
 
     fn sync(&self) -> io::Result<()> {
         File::open(&self.0)?.sync_all()
+    }
+
+    fn free(&self) -> io::Result<u64> {
+        let about = nix::sys::statvfs::statvfs(&self.0)?;
+        Ok(about.blocks_available().saturating_mul(about.fragment_size()))
     }
 }
 

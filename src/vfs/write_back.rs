@@ -169,7 +169,7 @@ impl Vfs {
         Ok(Stored { index, newest, below, end, at, ranges, base, whole })
     }
 
-    /// Called for each `close(2)`: reports an earlier failure to keep what was written.
+    /// Reports an earlier failure to keep what was written, as `fsync` does; for a kernel that asks at each `close(2)`.
     pub fn flush(&self, ino: Ino) -> Outcome<()> {
         self.run(|ctx| ctx.take_failure(ino))
     }
@@ -218,6 +218,10 @@ impl Vfs {
             let old = state.dirty.iter().filter(|(_, file)| is_old(file.since)).map(|(ino, _)| *ino);
             (old.collect::<Vec<_>>(), state.writes)
         };
+        self.journal.look_at_disk();
+        if self.journal.disk_got_room() {
+            self.room_came();
+        }
         let written = self.write_back_files(&old, upto);
         if let Err(error) = self.journal.flush() {
             return Outcome::Done(Err(error));

@@ -5,6 +5,7 @@
 use crate::harness::{Machine, noise, run, tool, wait_until};
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,6 +24,12 @@ fn store(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// Writes into the kernel's cache and closes, without fsync.
+fn write_and_close(mut file: File, bytes: &[u8]) -> std::io::Result<()> {
+    file.write_all(bytes)?;
+    Ok(nix::unistd::close(OwnedFd::from(file))?)
 }
 
 fn problem(machine: &Machine, mount: &Path) -> Option<String> {
@@ -48,7 +55,7 @@ fn tiny(capacity: &str, options: &str) -> (Machine, PathBuf) {
     (here, mount)
 }
 
-/// S-FULL-3. Every second file of every pack is removed: without compaction no pack would ever become free.
+/// S-FULL-3, S-FULL-6. Every second file of every pack is removed: without compaction no pack would ever become free.
 #[test]
 fn a_full_pool_gives_back_what_is_removed_ten_times() {
     let (here, mount) = tiny("384M", "gc_delay=0,pack_size=4M,sync_interval=1");
@@ -56,6 +63,7 @@ fn a_full_pool_gives_back_what_is_removed_ten_times() {
     let bought = pool()["capacity_bytes"].clone();
     let mut kept: Vec<(PathBuf, u64)> = Vec::new();
     let mut least = u64::MAX;
+    let mut early = Some(File::create(mount.join("early")).unwrap());
     for round in 0..10_u64 {
         let (mut written, mut full) = (Vec::new(), None);
         for n in 0..2000_u64 {
@@ -71,6 +79,10 @@ fn a_full_pool_gives_back_what_is_removed_ten_times() {
         }
         let full = full.expect("the pool never filled up");
         assert_eq!(full.raw_os_error(), Some(libc::ENOSPC), "round {round}: {full}");
+        if let Some(early) = early.take() {
+            let refused = write_and_close(early, &noise(1, 2 * MIB)).unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(libc::ENOSPC), "{refused}");
+        }
         println!("round {round}: {} MiB more, {} MiB in all", written.len(), kept.len() + written.len());
         least = least.min(written.len() as u64);
         // What fits twice as large a disk goes on being read.
@@ -275,6 +287,7 @@ fn drop_largest_blob(machine: &Machine) -> String {
     redstuff::BlobId(id).to_string()
 }
 
+/// S-FULL-6
 #[test]
 fn a_full_local_disk_refuses_writes_until_there_is_room() {
     let mut here = Machine::new();
@@ -286,6 +299,7 @@ fn a_full_local_disk_refuses_writes_until_there_is_room() {
     let options = format!("journal_dir={},sync_interval=3600", disk.join("journal").display());
     let mount = here.mount_with(&["-o", &options]);
     store(&mount.join("before"), &noise(1, MIB)).unwrap();
+    let early = File::create(mount.join("early")).unwrap();
     fs::write(&others, noise(2, 30 * MIB)).unwrap();
     // Otherwise a commit would make room.
     for n in 0..10 {
@@ -299,6 +313,8 @@ fn a_full_local_disk_refuses_writes_until_there_is_room() {
     });
     assert_eq!(refused.and_then(|error| error.raw_os_error()), Some(libc::ENOSPC));
     assert!(stored > 2, "{stored} files");
+    let refused = write_and_close(early, &noise(1, 2 * MIB)).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::ENOSPC), "{refused}");
     for n in 0..stored {
         assert!(fs::read(mount.join(format!("f{n}"))).unwrap() == noise(n, MIB), "f{n}");
     }

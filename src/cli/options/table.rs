@@ -320,7 +320,7 @@ pub const OPTIONS: &[Spec] = &[
         "FEATURE+...",
         "",
         "leaves features of the kernel's FUSE out, to measure them or because a kernel gets one wrong: `writeback`, \
-         `readdirplus`, `parallel`, `large`, `read-ahead`, `keep-cache`, `remember`, `clone-fd`, `workers` (one thread only)",
+         `readdirplus`, `parallel`, `large`, `read-ahead`, `keep-cache`, `remember`, `no-flush`, `clone-fd`, `workers` (one thread only)",
         |o, v| {
             let mut features = Features::default();
             for feature in v.text()?.split('+') {

@@ -264,6 +264,33 @@ fn the_limit_is_disk_full_and_the_reserve_stays_for_removals() {
 }
 
 #[test]
+fn what_others_leave_of_the_disk_bounds_the_room() {
+    let disk = PowerCut::default();
+    let (journal, _) = open_with(&disk, Limits { bytes: 64 << 20, reserve: 1 << 20, segment: 1 << 20 });
+    let all = journal.room();
+    disk.leave(5 << 20);
+    assert_eq!(journal.room(), all, "it has not been looked at since");
+    journal.look_at_disk();
+    assert_eq!(journal.room(), 4 << 20);
+    journal.append_data_buffered(&[7; 100_000], Urgency::Normal).unwrap();
+    let after = (4 << 20) - journal.room();
+    assert!((100_000..101_000).contains(&after), "{after} bytes more are taken");
+    journal.look_at_disk();
+    assert_eq!((4 << 20) - journal.room(), after, "what is in the buffer is not on the disk yet");
+    assert!(!journal.disk_got_room());
+    disk.leave(7 << 20);
+    journal.flush().unwrap();
+    assert_eq!(journal.usage().room, 6 << 20);
+    assert!(journal.disk_got_room() && !journal.disk_got_room(), "it is told once");
+    disk.leave(u64::MAX);
+    journal.look_at_disk();
+    assert!(journal.disk_got_room() && journal.room() < all);
+    disk.leave(all);
+    journal.look_at_disk();
+    assert!(!journal.disk_got_room(), "the limit was what stood in the way");
+}
+
+#[test]
 fn a_full_disk_keeps_the_buffer_and_a_failed_sync_ends_all_promises() {
     let disk = PowerCut::default();
     let (journal, _) = open(&disk);
@@ -321,6 +348,9 @@ fn one_disk_sync_serves_many_callers() {
         }
         fn sync(&self) -> std::io::Result<()> {
             BlockDir::sync(&self.0)
+        }
+        fn free(&self) -> std::io::Result<u64> {
+            self.0.free()
         }
     }
     let disk = PowerCut::default();

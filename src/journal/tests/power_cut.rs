@@ -79,6 +79,8 @@ struct State {
     syncs: u64,
     fail_writes: bool,
     fail_syncs: bool,
+    /// Bytes that others have taken of a disk that has room for `u64::MAX` otherwise.
+    taken: u64,
     /// The state just before each sync, when recording.
     images: Option<Vec<State>>,
 }
@@ -137,6 +139,11 @@ impl PowerCut {
         let mut state = self.0.lock();
         state.fail_writes = writes;
         state.fail_syncs = syncs;
+    }
+
+    /// Says that so much is free, whatever is written.
+    pub(crate) fn leave(&self, free: u64) {
+        self.0.lock().taken = u64::MAX - free;
     }
 
     /// Changes the bytes of `name` in place.
@@ -243,5 +250,9 @@ impl BlockDir for PowerCut {
         remember(&mut state);
         state.synced_names = state.names.clone();
         Ok(())
+    }
+
+    fn free(&self) -> io::Result<u64> {
+        Ok(u64::MAX - self.0.lock().taken)
     }
 }

@@ -177,6 +177,29 @@ fn a_full_journal_makes_writes_wait_and_takes_removals() {
     world.mkdir(ROOT, "there is room again");
 }
 
+/// S-FULL-6
+#[test]
+fn what_the_disk_cannot_hold_is_not_taken_into_memory() {
+    let limits = Limits { bytes: 64 << 20, reserve: 1 << 20, segment: 1 << 20 };
+    let world = World::with(Config::default(), limits);
+    let file = world.file(ROOT, "f");
+    world.disk.leave(4 << 20);
+    world.ok(|vfs| vfs.tick());
+    let fits = (0..).take_while(|at| {
+        matches!(world.vfs.write(file, at * CHUNK as u64, &[7; CHUNK], WriteFlags::default()), Outcome::Done(Ok(_)))
+    });
+    let bytes = fits.count() * CHUNK;
+    assert!((2 << 20..=3 << 20).contains(&bytes), "{bytes} bytes were taken, none of them written yet");
+    assert!(world.vfs.counts().short_of_room && world.ok(|vfs| vfs.open(file, O_RDWR)).direct_io);
+    let seen = world.vfs.times_freed();
+    world.ok(|vfs| vfs.tick());
+    assert_eq!(world.vfs.times_freed(), seen, "the disk is as full as before");
+    world.disk.leave(32 << 20);
+    world.ok(|vfs| vfs.tick());
+    assert!(world.vfs.times_freed() > seen && !world.vfs.counts().short_of_room, "who waits is told");
+    assert!(matches!(world.vfs.write(file, 0, &[7; CHUNK], WriteFlags::default()), Outcome::Done(Ok(_))));
+}
+
 /// S-TRUNC-1
 #[test]
 fn what_a_truncate_cut_off_never_comes_back() {
