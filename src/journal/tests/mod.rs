@@ -267,6 +267,7 @@ fn the_limit_is_disk_full_and_the_reserve_stays_for_removals() {
 fn what_others_leave_of_the_disk_bounds_the_room() {
     let disk = PowerCut::default();
     let (journal, _) = open_with(&disk, Limits { bytes: 64 << 20, reserve: 1 << 20, segment: 1 << 20 });
+    journal.flush().unwrap();
     let all = journal.room();
     disk.leave(5 << 20);
     assert_eq!(journal.room(), all, "it has not been looked at since");
