@@ -119,6 +119,11 @@ impl NodeClient {
         Ok((of_node, of_all))
     }
 
+    /// Waits until an answer of `bytes` that has been asked for just now is late.
+    pub async fn late(&self, bytes: usize) {
+        self.down.late(self.health.hedge_after_bytes(bytes)).await;
+    }
+
     fn timeout_for(&self, bytes: usize) -> Duration {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.config.timeout + Duration::from_secs_f64(f64::from(bytes) / self.config.slowest_rate.max(1) as f64)

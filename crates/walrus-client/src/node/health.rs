@@ -26,7 +26,7 @@ const SILENT: u32 = 6;
 /// slowness for the network's.
 const MIN_HEDGE: Duration = Duration::from_millis(200);
 /// Above what a transfer takes on a link that is kept full ([`super::pace`]).
-const MAX_HEDGE: Duration = Duration::from_secs(3);
+const MAX_HEDGE: Duration = Duration::from_secs(4);
 /// Bytes per second below which a node that is sending counts as late.
 const SLOW_RATE: f64 = 8.0 * 1024.0 * 1024.0;
 const FIRST_HEDGE: Duration = Duration::from_millis(400);

@@ -1,7 +1,8 @@
 //! How many bytes are under way at once, found out from how long they take.
 //!
 //! Mechanism: a window of bytes for each direction, as TCP has one for each connection. Slivers beyond it wait their turn.
-//! A transfer that was quick widens the window by its own size (so that it doubles with each round), one that took long
+//! A transfer that was quick widens the window by its own size (so that it doubles with each round), but to no more than arrives
+//! in [`QUICK`]: nodes that take a second to answer get more at once and bring more, a link that is full does not. One that took long
 //! narrows it, down to what arrived lately if that is little. A link of any rate is kept full with what it carries in two or three seconds: more would not arrive sooner, and all of it
 //! together would arrive after the time limit of each.
 //!
@@ -18,11 +19,15 @@ use tokio::time::Instant;
 
 /// A transfer that took less was quick.
 const QUICK: Duration = Duration::from_secs(2);
+/// One that took less has nothing to do with how full the link is.
+const AT_ONCE: Duration = Duration::from_millis(500);
 /// One that took more gives its place away, and the window was too wide.
 const STAND_ASIDE: Duration = Duration::from_secs(3);
 /// The window is narrowed at most once in this time, by [`NARROWER`]: transfers that were under way together say one thing.
 const ONE_OPINION: Duration = Duration::from_millis(500);
 const NARROWER: f64 = 0.7;
+/// How often it is looked at whether a transfer is late.
+const LOOK: Duration = Duration::from_millis(100);
 /// Seconds of what counts as lately: twice [`STAND_ASIDE`] at most.
 const LATELY: u64 = 6;
 /// Where it begins: a few slivers.
@@ -44,6 +49,9 @@ struct State {
     next_number: u64,
     narrowed: Option<Instant>,
     arrived: Arrived,
+    /// Bytes that ever arrived, and when the last of them did.
+    ever: u64,
+    last: Option<Instant>,
 }
 
 /// Bytes that arrived in this stretch of [`STAND_ASIDE`] and in the one before.
@@ -81,6 +89,8 @@ impl Pace {
             next_number: 0,
             narrowed: None,
             arrived: Arrived::default(),
+            ever: 0,
+            last: None,
         };
         Arc::new(Self { state: Mutex::new(state), most })
     }
@@ -99,6 +109,31 @@ impl Pace {
         // It never sends: the sender's end is the word.
         let _ = go.await;
         turn
+    }
+
+    /// Waits until a transfer that begins now is late: it has taken `patience` and, on a busy link, twice as much has arrived since as
+    /// was under way with it, or nothing for the time of `patience`. What is only behind others on a full link comes before that,
+    /// and asking somebody else for it would fill the link more.
+    pub(super) async fn late(&self, patience: Duration) {
+        let begun = Instant::now();
+        let enough = {
+            let state = self.state.lock();
+            state.ever.saturating_add(state.under_way.saturating_mul(2))
+        };
+        let mut until = begun + patience;
+        loop {
+            tokio::time::sleep_until(until).await;
+            let (ever, last) = {
+                let state = self.state.lock();
+                (state.ever, state.last)
+            };
+            let idle = last.map_or(begun, |last| last.max(begun)) + patience;
+            let now = Instant::now();
+            if ever >= enough || now >= idle {
+                return;
+            }
+            until = idle.min(now + LOOK);
+        }
     }
 
     /// Bytes that may be under way; `None` as long as nothing ever took long.
@@ -121,6 +156,20 @@ impl State {
         {
             self.under_way = self.under_way.saturating_add(first.bytes);
             self.waiting.pop_front();
+        }
+    }
+
+    fn arrive(&mut self, bytes: u64) {
+        self.arrived.add(bytes);
+        self.ever = self.ever.saturating_add(bytes);
+        self.last = Some(Instant::now());
+    }
+
+    /// After a transfer of `bytes` that took so long.
+    fn widen(&mut self, bytes: u64, took: Duration, most: u64) {
+        let wider = self.window.saturating_add(bytes).min(most);
+        if took < AT_ONCE || took < QUICK && wider <= self.arrived.within(QUICK) {
+            self.window = wider;
         }
     }
 
@@ -151,6 +200,19 @@ impl Arrived {
         }
     }
 
+    /// A transfer begins: the time until its bytes arrive counts.
+    fn begin(&mut self) {
+        self.turn();
+    }
+
+    /// Bytes that arrive within `time`, at the rate of this stretch and the one before.
+    fn within(&mut self, time: Duration) -> u64 {
+        let bytes = self.lately() as f64;
+        let earlier = if self.before > 0 { STAND_ASIDE } else { Duration::ZERO };
+        let since = self.since.map_or(Duration::ZERO, |since| since.elapsed()) + earlier;
+        (bytes * time.as_secs_f64() / since.as_secs_f64().max(0.001)) as u64
+    }
+
     fn add(&mut self, bytes: u64) {
         self.turn();
         self.now = self.now.saturating_add(bytes);
@@ -166,15 +228,14 @@ impl Turn {
     /// Makes the transfer in its place of the window, and learns from how long it takes.
     pub(super) async fn carry<T, E>(self, transfer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let begun = Instant::now();
+        self.pace.state.lock().arrived.begin();
         let mut transfer = pin!(transfer);
         match tokio::time::timeout(STAND_ASIDE, &mut transfer).await {
             Ok(ended) => {
                 if ended.is_ok() {
                     let mut state = self.pace.state.lock();
-                    state.arrived.add(self.bytes);
-                    if begun.elapsed() < QUICK {
-                        state.window = state.window.saturating_add(self.bytes).min(self.pace.most);
-                    }
+                    state.arrive(self.bytes);
+                    state.widen(self.bytes, begun.elapsed(), self.pace.most);
                 }
                 ended
             }
@@ -185,7 +246,7 @@ impl Turn {
                 drop(self);
                 let ended = transfer.await;
                 if ended.is_ok() {
-                    pace.state.lock().arrived.add(bytes);
+                    pace.state.lock().arrive(bytes);
                 }
                 ended
             }
@@ -275,6 +336,42 @@ mod tests {
             assert!(all < ideal.mul_f64(1.25), "{rate} bytes/s: {all:?} instead of {ideal:?}");
             assert!(pace.state.lock().under_way == 0 && pace.state.lock().waiting.is_empty());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_link_is_not_overfilled_at_first_and_slow_nodes_get_all_they_can_bring() {
+        for rate in [MIB, 5 * MIB / 2, 8 * MIB] {
+            let pace = Pace::new(48 * MIB);
+            let (longest, _) = moved(&pace, rate * 30 / (100 << 10), 100 << 10, rate, Duration::from_millis(30)).await;
+            assert!(longest < STAND_ASIDE, "{rate} bytes/s: one took {longest:?}");
+        }
+        let pace = Pace::new(48 * MIB);
+        moved(&pace, 20_000, 100 << 10, 1 << 40, Duration::from_millis(1500)).await;
+        assert_eq!(pace.window(), 48 * MIB);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn late_is_what_others_overtake_and_not_what_waits_with_them() {
+        let late = |pace: Arc<Pace>, patience| async move {
+            let begun = Instant::now();
+            pace.late(patience).await;
+            begun.elapsed()
+        };
+        let patience = Duration::from_millis(400);
+        assert_eq!(late(Pace::new(48 * MIB), patience).await, patience, "nothing else is under way");
+        // A full link: the ten that were under way take five seconds, and after as many again it is late.
+        let (pace, patience) = (Pace::new(MIB), Duration::from_secs(6));
+        let after_them = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            late(Arc::clone(&pace), patience).await
+        };
+        let (waited, _) = tokio::join!(after_them, moved(&pace, 60, 100 << 10, MIB / 5, Duration::from_millis(1)));
+        assert!((9..12).contains(&waited.as_secs()), "{waited:?}");
+        // A quick one: the others are through, and then it is quiet.
+        let (pace, patience) = (Pace::new(48 * MIB), Duration::from_millis(400));
+        let others = moved(&pace, 5, MIB, 50 * MIB, Duration::from_millis(10));
+        let (waited, _) = tokio::join!(late(Arc::clone(&pace), patience), others);
+        assert!(waited >= patience && waited < 2 * patience, "{waited:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -191,7 +191,7 @@ impl Reader {
     /// Returns when an answer of `length` bytes is late, counted from when the first node was `asked`.
     async fn late(&self, asked: &Notify, length: usize) {
         asked.notified().await;
-        tokio::time::sleep(self.nodes.health().hedge_after_bytes(length)).await;
+        self.nodes.late(length).await;
     }
 
     /// Asks the nodes that hold the sliver, one after the other.
