@@ -89,6 +89,10 @@ impl BlockDir for OsDir {
 
     fn free(&self) -> io::Result<u64> {
         let about = nix::sys::statvfs::statvfs(&self.0)?;
+        if about.blocks() == 0 {
+            // It has no figures: /proc, and what is mounted from elsewhere.
+            return Ok(u64::MAX);
+        }
         Ok(about.blocks_available().saturating_mul(about.fragment_size()))
     }
 }
@@ -114,5 +118,17 @@ impl BlockFile for OsFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_that_has_no_figures_sets_no_bound() {
+        assert_eq!(OsDir::open(Path::new("/proc")).unwrap().free().unwrap(), u64::MAX);
+        let dir = tempfile::tempdir().unwrap();
+        assert!(OsDir::open(dir.path()).unwrap().free().unwrap() < u64::MAX);
     }
 }
