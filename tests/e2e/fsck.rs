@@ -125,7 +125,11 @@ async fn a_root_that_no_node_has_any_more_is_rebuilt_from_the_packs() {
         assert!(fs::read(mount.join(format!("dir/f{n}"))).unwrap() == noise(n, 50_000), "dir/f{n}");
     }
     assert!(fs::read(mount.join("large")).unwrap() == noise(99, 5 << 20));
-    assert!(fs::read(mount.join("later")).unwrap() == noise(100, 1 << 20));
+    // Its commit was small: whether its name got into a pack, or only into the log on the Drive, which the lost root has replaced,
+    // depends on how many commits were made of it. Its content is there in any case.
+    let found = fs::read_dir(mount.join("lost+found")).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let may_be: Vec<_> = found.chain([mount.join("later")]).collect();
+    assert!(may_be.iter().any(|path| fs::read(path).is_ok_and(|content| content == noise(100, 1 << 20))), "{said}");
     here.umount(&mount);
 }
 
