@@ -8,6 +8,7 @@
 use super::cost::Cost;
 use super::exit::{Code, Failure};
 use super::home::Home;
+use super::rates::Rates;
 use crate::cache::ReaderStats;
 use crate::sync::Held;
 use serde::{Deserialize, Serialize};
@@ -170,6 +171,15 @@ pub struct Status {
     /// Bytes of packs uploaded since the mount.
     #[serde(default)]
     pub uploaded_bytes: u64,
+    /// Bytes that programs have written since the mount.
+    #[serde(default)]
+    pub written_bytes: u64,
+    /// Bytes of slivers that nodes were sent since the mount.
+    #[serde(default)]
+    pub sent_bytes: u64,
+    /// What moved in the last seconds.
+    #[serde(default)]
+    pub rates: Rates,
     /// Encoded bytes of the storage pool that were bought.
     #[serde(default)]
     pub pool_capacity_bytes: u64,

@@ -8,9 +8,10 @@ use super::exit::{Code, Failure};
 use super::options::MountOptions;
 use super::output;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use std::sync::OnceLock;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,13 +41,34 @@ pub(crate) fn for_daemon(options: &MountOptions) -> Result<(), Failure> {
     start(options, ["warn", "info", "debug", "trace", "trace"][usize::from(output::loudness())])
 }
 
+/// The filter of this process, which can be replaced, and what it is when nobody says anything.
+static FILTER: OnceLock<(reload::Handle<EnvFilter, Registry>, &str)> = OnceLock::new();
+
+/// Takes the filter of `options` from now on.
+///
+/// # Errors
+/// When it is none; the old one holds then.
+pub(crate) fn refilter(options: &MountOptions) -> Result<(), Failure> {
+    let Some((handle, usual)) = FILTER.get() else { return Ok(()) };
+    let new = filter(options, usual)?;
+    // It fails only when the subscriber is gone, with which nothing is logged any more.
+    let _ = handle.reload(new);
+    Ok(())
+}
+
 /// `-q` and `-v` come before the option, which comes before `usual`.
-fn start(options: &MountOptions, usual: &str) -> Result<(), Failure> {
+fn filter(options: &MountOptions, usual: &str) -> Result<EnvFilter, Failure> {
     let said = options.log_level.as_deref().filter(|_| output::loudness() == output::NORMAL);
     let directives = said.unwrap_or(usual);
-    let filter = EnvFilter::builder().parse(directives).map_err(|error| {
-        Failure::new(Code::Usage, format!("log_level `{directives}` is no filter")).caused_by(error)
-    })?;
+    EnvFilter::builder()
+        .parse(directives)
+        .map_err(|error| Failure::new(Code::Usage, format!("log_level `{directives}` is no filter")).caused_by(error))
+}
+
+fn start(options: &MountOptions, usual: &'static str) -> Result<(), Failure> {
+    let (filter, handle) = reload::Layer::new(filter(options, usual)?);
+    // The first of a process is the one that counts.
+    let _ = FILTER.set((handle, usual));
     let lines = || tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     // A second subscriber in one process (a test) is none.
     let _ = match options.log_format {

@@ -29,6 +29,7 @@ pub mod mount;
 pub mod options;
 pub mod output;
 pub mod pin;
+pub mod rates;
 pub mod recover;
 pub mod session;
 pub mod setup;

@@ -5,7 +5,8 @@ use super::control::{Client, Request, Status, find};
 use super::exit::{Code, Failure};
 use super::home::Home;
 use super::output;
-use super::watch::{Rates, watch};
+use super::rates::Rates;
+use super::watch::watch;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -87,11 +88,11 @@ fn sockets(folder: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
 }
 
 fn show(status: &Status) {
-    output::line(describe(status, None).trim_end());
+    output::line(describe(status).trim_end());
 }
 
-/// A mount for people: what it is, how far it has come, what is in the way; with the rates of a second look.
-pub(super) fn describe(status: &Status, rates: Option<Rates>) -> String {
+/// A mount for people: what it is, how far it has come, what is in the way.
+pub(super) fn describe(status: &Status) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: String| {
         // Writing to a string cannot fail.
@@ -109,9 +110,10 @@ pub(super) fn describe(status: &Status, rates: Option<Rates>) -> String {
         "on its way",
         if waiting == 0 { format!("nothing{stage}") } else { format!("{}{stage}", output::bytes(waiting)) },
     );
-    if let Some(Rates { written, uploaded, fetched }) = rates {
-        let [written, uploaded, fetched] = [written, uploaded, fetched].map(output::bytes);
-        row("now", format!("{written}/s written, {uploaded}/s uploaded, {fetched}/s fetched"));
+    let Rates { written, sent, fetched } = status.rates;
+    if status.rates != Rates::default() {
+        let [written, sent, fetched] = [written, sent, fetched].map(output::bytes);
+        row("now", format!("{written}/s written, {sent}/s of slivers sent, {fetched}/s fetched"));
     }
     if let Some(problem) = &status.problem {
         row("problem", output::coloured(problem, output::Colour::Red, output::colours()));
@@ -176,7 +178,7 @@ mod tests {
             nodes: 10,
             ..Status::default()
         };
-        let text = describe(&status, None);
+        let text = describe(&status);
         assert!(text.starts_with("walrus:media on /srv/media (mounted)\n"), "{text}");
         assert!(text.contains("on its way   nothing\n") && text.contains("testnet, 10 nodes\n"), "{text}");
         assert!(!text.contains("hits") && !text.contains("problem") && !text.contains("now "), "{text}");
@@ -185,13 +187,13 @@ mod tests {
         (status.transactions, status.paid_mist, status.paid_frost) = (7, -2_000_000, 1_500_000_000);
         status.cost = Some(Cost { since_ms: 0, transactions: 9, mist: 0, frost: 2_500_000_000 });
         status.problem = Some("no WAL".to_owned());
-        let rates = Rates { written: 0, uploaded: 1 << 20, fetched: 0 };
-        let text = describe(&status, Some(rates));
+        status.rates = Rates { written: 0, sent: 1 << 20, fetched: 0 };
+        let text = describe(&status);
         for words in [
             "3.0 MiB (upload)",
             "75 % hits",
             "2 of them ill",
-            "1.0 MiB/s uploaded",
+            "0 B/s written, 1.0 MiB/s of slivers sent, 0 B/s fetched",
             "problem      no WAL",
             "-0.002 SUI and 1.5 WAL in 7",
             "cost         0 SUI and 2.5 WAL in 9 transactions of this machine since 1970-01-01T00:00:00Z\n",

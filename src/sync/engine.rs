@@ -275,6 +275,11 @@ impl Engine {
         }
     }
 
+    /// Bytes of slivers that came from nodes so far.
+    pub fn fetched_bytes(&self) -> u64 {
+        self.shared.parts.reader.stats().fetched_bytes
+    }
+
     /// Figures of now.
     pub fn status(&self) -> Status {
         let shared = &self.shared;

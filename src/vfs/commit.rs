@@ -197,6 +197,7 @@ impl Vfs {
         Counts {
             dirty_bytes: state.dirty_bytes,
             pending_bytes: state.pending_bytes,
+            written_bytes: state.written_bytes,
             short_of_room: self.short.load(Ordering::Acquire),
             changes: self.changes.load(Ordering::Acquire),
             cache_bytes,

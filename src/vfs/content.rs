@@ -88,6 +88,7 @@ impl Vfs {
                 ctx.kill_privileges(ino)?;
             }
             ctx.write(ino, &inode, offset, data);
+            ctx.st.written_bytes = ctx.st.written_bytes.saturating_add(data.len() as u64);
             if !flags.cached {
                 ctx.touch_content(ino);
             }

@@ -57,6 +57,8 @@ pub struct Counts {
     pub dirty_bytes: u64,
     /// Bytes of file content in the journal that no commit holds yet.
     pub pending_bytes: u64,
+    /// Bytes that programs have written since the mount.
+    pub written_bytes: u64,
     /// Whether a change waits for room in the journal.
     pub short_of_room: bool,
     /// Number of the last change; grows with every batch and every write.
@@ -116,6 +118,8 @@ pub(super) struct State {
     pub(super) last_handle: u64,
     pub(super) dirty: BTreeMap<Ino, DirtyFile>,
     pub(super) dirty_bytes: u64,
+    /// Bytes that programs have written.
+    pub(super) written_bytes: u64,
     /// Number of the last write into dirty memory.
     pub(super) writes: u64,
     /// The last [`DirtyFile::shape`] that was given.

@@ -595,6 +595,10 @@ impl Pipeline for Service {
         self.pins.get()
     }
 
+    fn moved(&self) -> (u64, u64) {
+        (self.client.nodes().sent_bytes(), self.engine.fetched_bytes())
+    }
+
     fn describe(&self, status: &mut Status) {
         let now = self.engine.status();
         status.drive_id = Some(self.drive.id().to_string());

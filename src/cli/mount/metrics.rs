@@ -52,7 +52,7 @@ pub(crate) fn text(status: &Status) -> String {
     let seconds = |ms: Option<u64>| ms.map(|ms| ms as f64 / 1000.0);
     let count = |value: u64| Some(value as f64);
     let flag = |on: bool| Some(f64::from(u8::from(on)));
-    let figures: [Figure; 29] = [
+    let figures: [Figure; 31] = [
         ("dirty_bytes", "gauge", "Bytes of content only in memory.", count(status.dirty_bytes)),
         ("pending_bytes", "gauge", "Bytes of content durable here and not certified.", count(status.pending_bytes)),
         ("journal_bytes", "gauge", "Bytes of the journal on the local disk.", count(status.journal_bytes)),
@@ -70,6 +70,8 @@ pub(crate) fn text(status: &Status) -> String {
         ("commits_total", "counter", "Commits since the mount.", count(status.commits)),
         ("packs_uploaded_total", "counter", "Packs uploaded since the mount.", count(status.uploaded_packs)),
         ("uploaded_bytes_total", "counter", "Bytes of packs uploaded since the mount.", count(status.uploaded_bytes)),
+        ("written_bytes_total", "counter", "Bytes written by programs since the mount.", count(status.written_bytes)),
+        ("sent_bytes_total", "counter", "Bytes of slivers sent to nodes since the mount.", count(status.sent_bytes)),
         (
             "fetched_bytes_total",
             "counter",

@@ -12,6 +12,7 @@ mod notify;
 mod remount;
 pub mod request;
 pub mod serve;
+mod signals;
 pub mod spawn;
 pub(crate) mod unmounted;
 
@@ -38,11 +39,6 @@ pub fn run(args: &MountArgs) -> Result<(), Failure> {
     }
     make_default_folder(&request)?;
     check(&mut request)?;
-    if !args.foreground && output::loudness() > output::NORMAL {
-        // The mount process has a log and no `-v`.
-        let level = if output::loudness() == output::NORMAL + 1 { "debug" } else { "trace" };
-        request.options.log_level = Some(level.to_owned());
-    }
     if args.foreground {
         return daemon::run_here(&home, Handover { request, secrets: Secrets::default() });
     }

@@ -5,7 +5,9 @@ use crate::cli::config::Config;
 use crate::cli::exit::Failure;
 use crate::cli::helper::MountCall;
 use crate::cli::options::MountOptions;
+use crate::cli::output;
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroize;
@@ -60,6 +62,40 @@ impl DriveName {
     }
 }
 
+/// What the command line said of the options. It is kept, so that a changed configuration can be laid under it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandLine {
+    /// The arguments of `-o`, in their order. No secret can stand there.
+    pub lists: Vec<String>,
+    /// Unknown options pass (`mount -s`).
+    pub sloppy: bool,
+    /// `--read-only`
+    pub read_only: bool,
+    /// Called by mount.fuse3, which adds `dev,suid` whatever /etc/fstab says.
+    pub by_fuse3: bool,
+    /// `-v`, as a filter.
+    pub log_level: Option<String>,
+}
+
+impl CommandLine {
+    /// The options of a mount of `drive`: what `config` says, and this over it.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn over(&self, config: &Config, drive: &DriveName) -> Result<MountOptions, Failure> {
+        let mut options = config.options(Some(drive))?;
+        self.lists.iter().try_for_each(|list| options.add(list, self.sloppy))?;
+        options.read_only |= self.read_only;
+        if self.by_fuse3 {
+            (options.dev, options.suid) = (false, false);
+        }
+        if self.log_level.is_some() {
+            options.log_level.clone_from(&self.log_level);
+        }
+        Ok(options)
+    }
+}
+
 /// Everything that a mount process needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MountRequest {
@@ -71,8 +107,10 @@ pub struct MountRequest {
     pub mountpoint: PathBuf,
     /// The network; the local one when absent.
     pub network: Option<String>,
-    /// `-o`
+    /// The options that hold.
     pub options: MountOptions,
+    /// What the command line said of them.
+    pub said: CommandLine,
     /// How long the drive may take to become usable.
     pub wait: Duration,
 }
@@ -117,12 +155,18 @@ impl MountRequest {
                 DriveName::parse(name)?
             }
         };
-        let mut options = config.options(Some(&drive))?;
-        for list in &args.options {
-            let list = list.to_str().ok_or_else(|| Failure::usage("mount options are UTF-8"))?;
-            options.add(list, false)?;
-        }
-        options.read_only |= args.read_only;
+        let utf8 = |list: &OsString| list.to_str().map(str::to_owned);
+        let lists: Option<Vec<String>> = args.options.iter().map(utf8).collect();
+        let lists = lists.ok_or_else(|| Failure::usage("mount options are UTF-8"))?;
+        // The mount process in the background has a log and no `-v`.
+        let log_level = match output::loudness() {
+            _ if args.foreground => None,
+            0 | output::NORMAL => None,
+            2 => Some("debug".to_owned()),
+            _ => Some("trace".to_owned()),
+        };
+        let said = CommandLine { lists, read_only: args.read_only, log_level, ..CommandLine::default() };
+        let options = said.over(config, &drive)?;
         let network = args.network.network.clone().or_else(|| options.network.clone());
         Ok(Self {
             create: drive == DriveName::Label(DEFAULT_LABEL.to_owned()),
@@ -130,6 +174,7 @@ impl MountRequest {
             mountpoint: PathBuf::from(mountpoint),
             network: network.map(absolute_network),
             options,
+            said,
             wait: Duration::from_secs(args.wait),
         })
     }
@@ -140,20 +185,16 @@ impl MountRequest {
     /// A usage error.
     pub fn from_call(call: MountCall, config: &Config) -> Result<Self, Failure> {
         let drive = DriveName::parse(&call.source)?;
-        let mut options = config.options(Some(&drive))?;
-        for list in &call.lists {
-            options.add(list, call.sloppy)?;
-        }
-        if call.by_fuse3 {
-            // mount.fuse3 adds `dev,suid` whatever /etc/fstab says.
-            (options.dev, options.suid) = (false, false);
-        }
+        let (lists, sloppy, by_fuse3) = (call.lists, call.sloppy, call.by_fuse3);
+        let said = CommandLine { lists, sloppy, by_fuse3, ..CommandLine::default() };
+        let options = said.over(config, &drive)?;
         Ok(Self {
             create: drive == DriveName::Label(DEFAULT_LABEL.to_owned()),
             drive,
             mountpoint: call.mountpoint,
             network: options.network.clone().map(absolute_network),
             options,
+            said,
             wait: Duration::from_secs(60),
         })
     }

@@ -4,13 +4,15 @@
 //! Status and sync are answered by tasks of their own, so they work in every phase, also while the drive is being opened.
 
 use super::request::{Handover, MountRequest};
-use super::spawn::Parent;
+use super::signals::{self, Ending, Origin};
+use super::spawn::{Parent, log_of};
 use super::{assemble, local, metrics, notify};
 use crate::cli::control::{self, Answer, Envelope, Request, Status, VERSION};
 use crate::cli::exit::{Code, Failure};
 use crate::cli::home::Home;
 use crate::cli::options::Durability;
 use crate::cli::output;
+use crate::cli::rates::{self, Meter, Rates};
 use crate::cli::umount::from_mount;
 use crate::error::FsResult;
 use crate::fuse::{self, Limits, Loader, MountError, MountSpec, Mounted, Mountpoint};
@@ -19,14 +21,14 @@ use crate::vfs::Vfs;
 use futures::future::BoxFuture;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use parking_lot::Mutex;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -61,6 +63,8 @@ pub(crate) trait Pipeline: Send + Sync {
     fn close(&self) -> BoxFuture<'_, FsResult<()>>;
     /// What is kept on this machine on purpose, once the drive is open.
     fn pins(&self) -> Option<&Pins>;
+    /// Bytes of slivers that went to nodes and came from them, so far.
+    fn moved(&self) -> (u64, u64);
     /// Fills in what `status` shows of the drive and the network.
     fn describe(&self, status: &mut Status);
 }
@@ -82,6 +86,8 @@ struct Mount {
     mounted: OnceLock<Mounted>,
     /// Where the figures are served.
     metrics: OnceLock<String>,
+    /// What moved in the last seconds.
+    meter: Mutex<Meter>,
     orders: mpsc::Sender<Order>,
 }
 
@@ -113,25 +119,6 @@ impl Peer {
     }
 }
 
-/// The signals that end a mount.
-struct Signals {
-    term: Signal,
-    int: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
-        }
-    }
-}
-
 /// Opens the drive, mounts it, serves it, and ends when it is unmounted.
 ///
 /// # Errors
@@ -139,7 +126,8 @@ impl Signals {
 pub(crate) async fn serve(home: &Home, handover: Handover, parent: &mut Parent) -> Result<(), Failure> {
     let failed = |error| Failure::from_io("cannot make the control socket", error);
     let socket = control::socket_of(home, &handover.request.mountpoint);
-    let mut signals = Signals::new().map_err(|error| Failure::from_io("cannot listen to signals", error))?;
+    let deaf = |error| Failure::from_io("cannot listen to signals", error);
+    let mut signals = Ending::new().map_err(deaf)?;
     let _only = only_process_of(&socket.with_extension("lock")).await?;
     let listener = control::bind(&socket).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
@@ -151,8 +139,14 @@ pub(crate) async fn serve(home: &Home, handover: Handover, parent: &mut Parent) 
         drive: OnceLock::new(),
         mounted: OnceLock::new(),
         metrics: OnceLock::new(),
+        meter: Mutex::default(),
         orders,
     });
+    let log = parent.is_some().then(|| log_of(home, &handover));
+    let origin = Origin { home: home.clone(), request: handover.request.clone(), log };
+    let asked = Arc::clone(&mount);
+    signals::heed(origin, move || asked.status()).map_err(deaf)?;
+    tokio::spawn(measure(Arc::downgrade(&mount)));
     tokio::spawn(listen(listener, Arc::clone(&mount)));
 
     let metrics = match mount.request.options.metrics {
@@ -217,6 +211,17 @@ pub(crate) async fn serve(home: &Home, handover: Handover, parent: &mut Parent) 
         Err(failure) => tracing::warn!("{failure}"),
     }
     result
+}
+
+/// Looks at what moves, for as long as there is a mount.
+async fn measure(mount: Weak<Mount>) {
+    while let Some(mount) = mount.upgrade() {
+        if let Some(moved) = mount.moved() {
+            mount.meter.lock().note(std::time::Instant::now(), moved);
+        }
+        drop(mount);
+        tokio::time::sleep(rates::PAUSE).await;
+    }
 }
 
 /// Tells the service manager twice in each of its periods that this process lives: while it is mounted, because it answers a
@@ -327,7 +332,7 @@ async fn unmount(mounted: &Mounted, lazy: bool) -> Result<(), Failure> {
 }
 
 /// SIGTERM, or Ctrl-C in the foreground: nobody can be asked to close files, so a busy mount is detached.
-async fn terminate(mounted: &Mounted, drive: &OpenDrive, signals: &mut Signals) -> Result<(), Failure> {
+async fn terminate(mounted: &Mounted, drive: &OpenDrive, signals: &mut Ending) -> Result<(), Failure> {
     notify::stopping("unmounting", TERM_DRAIN + LAST_STEPS);
     let _hurry = Hurry::after(drive, TERM_DRAIN / 2);
     tokio::select! {
@@ -346,7 +351,7 @@ async fn drain(
     drive: &OpenDrive,
     timeout: Duration,
     peer: Option<&mut Peer>,
-    signals: &mut Signals,
+    signals: &mut Ending,
 ) -> Result<(), Failure> {
     if timeout.is_zero() {
         return close(drive).await;
@@ -502,6 +507,13 @@ async fn read_request(peer: &mut Peer) -> Result<Request, Failure> {
 }
 
 impl Mount {
+    /// Bytes that were moved so far; `None` until the drive is open.
+    fn moved(&self) -> Option<Rates> {
+        let drive = self.drive.get()?;
+        let (sent, fetched) = drive.pipeline.moved();
+        Some(Rates { written: drive.vfs.counts().written_bytes, sent, fetched })
+    }
+
     fn status(&self) -> Status {
         let mut status = Status {
             pid: std::process::id(),
@@ -519,7 +531,12 @@ impl Mount {
             status.read_only = drive.read_only;
             status.dirty_bytes = counts.dirty_bytes;
             status.pending_bytes = counts.pending_bytes;
+            status.written_bytes = counts.written_bytes;
             drive.pipeline.describe(&mut status);
+        }
+        if let Some(moved) = self.moved() {
+            status.sent_bytes = moved.sent;
+            status.rates = self.meter.lock().rates(std::time::Instant::now(), moved);
         }
         if let Some(mounted) = self.mounted.get() {
             status.state = if mounted.is_over() { "draining" } else { "mounted" }.to_owned();

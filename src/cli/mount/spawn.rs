@@ -14,7 +14,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -80,7 +80,11 @@ pub fn log_of(home: &Home, handover: &Handover) -> PathBuf {
     }
 }
 
-fn open_log(path: &PathBuf) -> Result<File, Failure> {
+/// Opens the log, for adding to it; one that has become too long is put aside first.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(super) fn open_log(path: &Path) -> Result<File, Failure> {
     if std::fs::metadata(path).is_ok_and(|meta| meta.len() > MAX_LOG) {
         // Losing an old log is better than not mounting.
         let _ = std::fs::rename(path, path.with_extension("log.old"));
@@ -197,6 +201,11 @@ impl Parent {
     /// In the foreground there is no parent; reports go to stderr.
     pub fn none() -> Self {
         Self(None)
+    }
+
+    /// Whether there is one: whoever starts a mount in the background.
+    pub fn is_some(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Tells the user something.

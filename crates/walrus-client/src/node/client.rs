@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -62,6 +63,7 @@ pub struct NodeClient {
     per_node: Mutex<HashMap<ObjectId, Arc<Semaphore>>>,
     up: Arc<Pace>,
     down: Arc<Pace>,
+    sent: AtomicU64,
 }
 
 /// A sliver as a node sent it: well formed, nothing checked. The data shares the answer's buffer.
@@ -87,7 +89,7 @@ impl NodeClient {
     pub fn new(transport: Arc<dyn NodeTransport>, config: NodeClientConfig) -> Self {
         let total = Arc::new(Semaphore::new(config.total.max(1)));
         let (up, down) = (Pace::new(config.in_flight_bytes), Pace::new(config.in_flight_bytes));
-        Self { transport, config, health: Health::default(), total, per_node: Mutex::default(), up, down }
+        Self { transport, config, health: Health::default(), total, per_node: Mutex::default(), up, down, sent: AtomicU64::new(0) }
     }
 
     /// What is known about the nodes.
@@ -261,7 +263,16 @@ impl NodeClient {
         axis: Axis,
         sliver: Bytes,
     ) -> Result<u16, NodeError> {
-        self.put(node, format!("/v1/blobs/{blob}/slivers/{}/{}", pair.get(), axis.as_str()), sliver).await
+        let length = sliver.len() as u64;
+        let path = format!("/v1/blobs/{blob}/slivers/{}/{}", pair.get(), axis.as_str());
+        let status = self.put(node, path, sliver).await?;
+        self.sent.fetch_add(length, Ordering::Relaxed);
+        Ok(status)
+    }
+
+    /// Bytes of slivers that nodes were sent and have accepted, since the client was made.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Whether the node has a sliver.
