@@ -75,7 +75,10 @@ pub enum Request {
     /// What is pinned, and how much of it is here.
     Pins,
     /// To make the journal durable and end, if it has no mount any more: another process wants the drive.
-    Leave,
+    Leave {
+        /// Id of its Drive object; none when it is the mount point that is wanted, whatever was there.
+        drive_id: Option<String>,
+    },
 }
 
 /// What a daemon says.
@@ -129,6 +132,9 @@ pub struct Status {
     pub state: String,
     /// Whether changes are refused.
     pub read_only: bool,
+    /// Whether the drive was opened for reading only: no remount changes that.
+    #[serde(default)]
+    pub opened_read_only: bool,
     /// The Drive's sequence that is being served.
     pub sequence: u64,
     /// Bytes of file content that are only in memory.
@@ -317,11 +323,10 @@ impl Client {
         mut progress: impl FnMut(&Answer),
     ) -> Result<(Option<Box<Status>>, Vec<Held>), Failure> {
         let silent = |error: io::Error| {
-            let why = match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it did not answer in time".to_owned(),
-                _ => error.to_string(),
-            };
-            Failure::new(Code::Failed, format!("the mount process cannot be asked: {why}; its log may say more"))
+            let silent = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+            let why = if silent { "it did not answer in time".to_owned() } else { error.to_string() };
+            let message = format!("the mount process cannot be asked: {why}; its log may say more");
+            if silent { Failure::silence(message) } else { Failure::new(Code::Failed, message) }
         };
         let stream = self.0.get_ref();
         stream.set_read_timeout(Some(patience)).map_err(silent)?;

@@ -79,12 +79,13 @@ pub struct Failure {
     message: String,
     source: Option<Box<dyn Error + Send + Sync>>,
     passphrase_wanted: bool,
+    silence: bool,
 }
 
 impl Failure {
     /// A failure that ends the program with `code`.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), source: None, passphrase_wanted: false }
+        Self { code, message: message.into(), source: None, passphrase_wanted: false, silence: false }
     }
 
     /// Only a passphrase opens `source`, and none was given: worth asking for one where somebody can type.
@@ -93,6 +94,16 @@ impl Failure {
             "no key of this home opens {source}; give key_file=FILE or passphrase_file=FILE, or run at a terminal"
         );
         Self { passphrase_wanted: true, ..Self::new(Code::WrongKey, message) }
+    }
+
+    /// A process that should have answered did not.
+    pub fn silence(message: impl Into<String>) -> Self {
+        Self { silence: true, ..Self::new(Code::Failed, message) }
+    }
+
+    /// Whether a process that should have answered did not.
+    pub fn is_silence(&self) -> bool {
+        self.silence
     }
 
     /// Whether a passphrase would help.

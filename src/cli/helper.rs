@@ -74,6 +74,8 @@ pub struct UmountCall {
     pub mountpoint: PathBuf,
     /// `-l`
     pub lazy: bool,
+    /// `-f`
+    pub force: bool,
     /// `-v`
     pub verbose: bool,
 }
@@ -153,7 +155,8 @@ pub fn parse_umount(arguments: Vec<OsString>) -> Result<UmountCall, Failure> {
     let Split { letters, positionals, .. } = split(arguments, "flnrv")?;
     let [mountpoint] = <[OsString; 1]>::try_from(positionals)
         .map_err(|_| Failure::usage("an umount helper takes one mount point: umount DIR"))?;
-    Ok(UmountCall { mountpoint: mountpoint.into(), lazy: letters.contains(&'l'), verbose: letters.contains(&'v') })
+    let said = |letter: char| letters.contains(&letter);
+    Ok(UmountCall { mountpoint: mountpoint.into(), lazy: said('l'), force: said('f'), verbose: said('v') })
 }
 
 /// What mount(8) understands of an exit code.
@@ -237,6 +240,6 @@ mod tests {
     #[test]
     fn an_umount_call() {
         let call = parse_umount(argv("/m -l -f -n -r -v -N 1 -t fuse.walrusfs")).unwrap();
-        assert_eq!(call, UmountCall { mountpoint: "/m".into(), lazy: true, verbose: true });
+        assert_eq!(call, UmountCall { mountpoint: "/m".into(), lazy: true, force: true, verbose: true });
     }
 }

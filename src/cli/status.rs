@@ -77,7 +77,11 @@ pub fn all(home: &Home) -> Result<Vec<Status>, Failure> {
     Ok(found)
 }
 
-fn sockets(folder: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
+/// The control sockets in the folder of mounts, those of dead processes too.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub(super) fn sockets(folder: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -116,7 +116,10 @@ pub enum Access {
 
 /// A folder that can be mounted on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mountpoint(PathBuf);
+pub struct Mountpoint {
+    path: PathBuf,
+    automount: bool,
+}
 
 /// A line of mountinfo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +128,7 @@ pub(crate) struct Mount {
     pub(crate) path: PathBuf,
     pub(crate) kind: String,
     pub(crate) source: String,
+    pub(crate) read_only: bool,
 }
 
 /// Parses mountinfo (proc_pid_mountinfo(5)): `id parent major:minor root path options fields... - type source options`.
@@ -136,8 +140,9 @@ fn parse_mountinfo(text: &[u8]) -> Vec<Mount> {
             let mut words = line.split(|&byte| byte == b' ');
             let device = text_of(words.nth(2)?);
             let path = field(words.nth(1)?);
+            let read_only = words.next()?.split(|&byte| byte == b',').any(|flag| flag == b"ro");
             let mut after = words.skip_while(|word| *word != b"-").skip(1);
-            Some(Mount { device, path, kind: text_of(after.next()?), source: text_of(after.next()?) })
+            Some(Mount { device, path, kind: text_of(after.next()?), source: text_of(after.next()?), read_only })
         })
         .collect()
 }
@@ -219,16 +224,16 @@ impl Mountpoint {
             let mount = mount_at(&path)?;
             let ours = mount.as_ref().is_some_and(|mount| mount.kind == TYPE);
             match if ours { ask(&path) } else { std::fs::metadata(&path) } {
-                // An automount point is mounted on by design.
+                // An automount point is there to be mounted on.
                 Ok(meta) => match mount {
                     Some(mount) if mount.kind != "autofs" => {
                         return Err(MountError::Mounted { path, source_name: mount.source, kind: mount.kind });
                     }
-                    _ if meta.is_dir() => return Ok(Self(path)),
+                    mount if meta.is_dir() => return Ok(Self { path, automount: mount.is_some() }),
                     _ => return Err(MountError::NotDirectory(path)),
                 },
                 Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => match mount {
-                    Some(mount) if mount.kind == TYPE => unmount(&path, true)?,
+                    Some(mount) if mount.kind == TYPE => unmount(&path, true, false)?,
                     _ => return Err(MountError::Look { path, source: error }),
                 },
                 Err(source) => return Err(MountError::Look { path, source }),
@@ -238,7 +243,13 @@ impl Mountpoint {
 
     /// The path.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Whether autofs(5) waits there for the mount. Until it is made, and whenever it shall go, only processes of the group that waits
+    /// may look at the path.
+    pub fn is_automount(&self) -> bool {
+        self.automount
     }
 
     /// Mounts and returns the kernel's end. The caller must start the session at once: until then whoever looks at the
@@ -249,7 +260,7 @@ impl Mountpoint {
 
     fn attach_as_root(&self, spec: &MountSpec) -> Result<OwnedFd, MountError> {
         let device = File::options().read(true).write(true).open("/dev/fuse").map_err(MountError::Device)?;
-        let root = std::fs::metadata(&self.0).map_err(|source| MountError::Look { path: self.0.clone(), source })?;
+        let root = std::fs::metadata(&self.path).map_err(|source| MountError::Look { path: self.path.clone(), source })?;
         let mut data = format!(
             "fd={},rootmode={:o},user_id={},group_id={},default_permissions",
             device.as_raw_fd(),
@@ -265,13 +276,13 @@ impl Mountpoint {
         flags.set(MsFlags::MS_NODEV, !spec.dev);
         flags.set(MsFlags::MS_NOSUID, !spec.suid);
         flags.set(MsFlags::MS_NOEXEC, spec.no_exec);
-        nix::mount::mount(Some(spec.source.as_str()), &self.0, Some(TYPE), flags, Some(data.as_str()))
-            .map_err(|errno| MountError::Kernel { action: "mount", path: self.0.clone(), source: errno.into() })?;
+        nix::mount::mount(Some(spec.source.as_str()), &self.path, Some(TYPE), flags, Some(data.as_str()))
+            .map_err(|errno| MountError::Kernel { action: "mount", path: self.path.clone(), source: errno.into() })?;
         Ok(device.into())
     }
 
     fn attach_by_helper(&self, spec: &MountSpec) -> Result<OwnedFd, MountError> {
-        let failed = |message: String| MountError::Helper { action: "mount", path: self.0.clone(), message };
+        let failed = |message: String| MountError::Helper { action: "mount", path: self.path.clone(), message };
         let (ours, theirs) = nix::sys::socket::socketpair(
             nix::sys::socket::AddressFamily::Unix,
             nix::sys::socket::SockType::Stream,
@@ -298,7 +309,7 @@ impl Mountpoint {
             .arg("-o")
             .arg(options)
             .arg("--")
-            .arg(&self.0)
+            .arg(&self.path)
             .env("_FUSE_COMMFD", inherited.as_raw_fd().to_string())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -332,11 +343,24 @@ fn receive_descriptor(socket: RawFd) -> io::Result<OwnedFd> {
     Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended without handing over the device"))
 }
 
-/// Makes the mount at `path` read-only, or writable again; the other flags stay as they are. Only root may.
+/// What a remount changes; what is `None` stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remount {
+    /// Refuse every change.
+    pub read_only: Option<bool>,
+    /// Programs cannot be run.
+    pub no_exec: Option<bool>,
+    /// Set-user-id bits do not work.
+    pub no_suid: Option<bool>,
+    /// Device nodes do not work.
+    pub no_dev: Option<bool>,
+}
+
+/// Changes flags of the mount at `path`; the others stay as they are. Only root may.
 ///
 /// # Errors
 /// [`MountError::Busy`] when a file is open for writing, [`MountError::NotMounted`] when nothing of ours is mounted there.
-pub fn remount(path: &Path, read_only: bool) -> Result<(), MountError> {
+pub fn remount(path: &Path, wanted: Remount) -> Result<(), MountError> {
     use nix::sys::statvfs::FsFlags;
     let (path, _) = mount_of(path)?;
     let refused = |errno: Errno| match errno {
@@ -345,29 +369,36 @@ pub fn remount(path: &Path, read_only: bool) -> Result<(), MountError> {
     };
     let now = nix::sys::statvfs::statvfs(&path).map_err(refused)?.flags();
     let mut flags = MsFlags::MS_REMOUNT;
-    flags.set(MsFlags::MS_RDONLY, read_only);
-    for (is, stays) in [
-        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
-        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
-        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
-        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
-        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
-        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+    for (is, stays, wanted) in [
+        (FsFlags::ST_RDONLY, MsFlags::MS_RDONLY, wanted.read_only),
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID, wanted.no_suid),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV, wanted.no_dev),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC, wanted.no_exec),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME, None),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME, None),
+        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME, None),
     ] {
-        flags.set(stays, now.contains(is));
+        flags.set(stays, wanted.unwrap_or(now.contains(is)));
     }
     nix::mount::mount(None::<&str>, &path, None::<&str>, flags, None::<&str>).map_err(refused)
 }
 
-/// Unmounts `path`; `lazy` takes it away even while programs use it.
+/// Whether the kernel refuses changes of the mount of device `device` at `path`.
+pub(crate) fn is_read_only(path: &Path, device: Option<u64>) -> bool {
+    let mount = mount_at(path).ok().flatten().filter(|_| device_of(path) == device);
+    mount.is_some_and(|mount| mount.read_only)
+}
+
+/// Unmounts `path`; `lazy` takes it away even while programs use it, `force` ends requests that nobody answers.
 ///
 /// # Errors
 /// [`MountError::Busy`] when programs use it, [`MountError::NotMounted`] when nothing is mounted there.
-pub fn unmount(path: &Path, lazy: bool) -> Result<(), MountError> {
+pub fn unmount(path: &Path, lazy: bool, force: bool) -> Result<(), MountError> {
     let refused = |source: io::Error| MountError::Kernel { action: "unmount", path: path.to_owned(), source };
     if nix::unistd::geteuid().is_root() {
         let mut flags = MntFlags::UMOUNT_NOFOLLOW;
         flags.set(MntFlags::MNT_DETACH, lazy);
+        flags.set(MntFlags::MNT_FORCE, force);
         return nix::mount::umount2(path, flags).map_err(|errno| match errno {
             Errno::EBUSY => MountError::Busy(path.to_owned()),
             Errno::EINVAL => MountError::NotMounted(path.to_owned()),
@@ -431,6 +462,7 @@ mod tests {
         assert_eq!(mounts[1].path, Path::new("/srv/my media"));
         assert_eq!((mounts[1].device.as_str(), mounts[1].kind.as_str()), ("0:50", TYPE));
         assert_eq!(mounts[1].source, "walrus:a\\b");
+        assert!(!mounts[1].read_only && parse_mountinfo(b"9 1 0:1 / / nosuid,ro - a b ro")[0].read_only);
         assert_eq!(mounts.iter().rfind(|mount| mount.path == Path::new("/srv/my media")).unwrap().kind, "tmpfs");
     }
 

@@ -2,7 +2,7 @@
 
 use super::answer::{Loader, PULLS, Service};
 use super::features::Features;
-use super::mount::{Access, MountError, MountSpec, Mountpoint, device_of, raise_read_ahead, unmount};
+use super::mount::{Access, MountError, MountSpec, Mountpoint, device_of, is_read_only, raise_read_ahead, unmount};
 use super::requests::Requests;
 use super::utab;
 use crate::error::FsResult;
@@ -152,6 +152,16 @@ impl Mounted {
         *self.ended.borrow() || self.ended.has_changed().is_err()
     }
 
+    /// Whether it was taken away; programs may use it on when that was done lazily.
+    pub fn is_detached(&self) -> bool {
+        self.detached.load(Ordering::SeqCst) || self.is_over()
+    }
+
+    /// Whether the kernel refuses changes now (`mount -o remount,ro`).
+    pub fn is_read_only(&self) -> bool {
+        is_read_only(&self.path, self.device)
+    }
+
     /// Brings the dirty pages of files that are still open or mapped from the kernel into the vfs.
     ///
     /// syncfs(2) starts the writes in large requests but does not wait for them; `inval_inode` waits, but by itself would
@@ -182,7 +192,7 @@ impl Mounted {
     /// # Errors
     /// [`MountError::Busy`] when programs use it.
     pub fn unmount(&self, lazy: bool) -> Result<(), MountError> {
-        match unmount(&self.path, lazy) {
+        match unmount(&self.path, lazy, false) {
             Ok(()) => {
                 self.detached.store(true, Ordering::SeqCst);
                 Ok(())
@@ -200,7 +210,7 @@ impl Drop for Mounted {
         if !self.detached.load(Ordering::SeqCst)
             && !self.is_over()
             && ours
-            && let Err(error) = unmount(&self.path, true)
+            && let Err(error) = unmount(&self.path, true, false)
         {
             tracing::error!(%error, "the mount could not be taken away");
         }

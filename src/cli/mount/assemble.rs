@@ -1,7 +1,7 @@
 //! The composition root: from a mount request to an open drive.
 
 use super::request::{DriveName, Handover};
-use super::serve::{OpenDrive, Pipeline};
+use super::serve::{OpenDrive, Pipeline, ask_to_leave};
 use super::spawn::Parent;
 use crate::cache::{CacheConfig, PackReader, SliverCache};
 use crate::check::{Certain, Storage, WalrusStorage};
@@ -12,6 +12,7 @@ use crate::cli::home::{Home, private_dir, write_private};
 use crate::cli::options::{Lease, MountOptions};
 use crate::cli::output;
 use crate::cli::session::{self, Account};
+use crate::cli::status::sockets;
 use crate::crypto::slots::{Argon2Cost, Passphrase, SlotSecret};
 use crate::drive::{self, CreateOptions, DriveClient, Holder, Secrets};
 use crate::error::{FsResult, Kind};
@@ -74,7 +75,7 @@ pub(crate) async fn open(home: &Home, handover: &Handover, parent: &mut Parent) 
     let state =
         state.map_err(|error| Failure::from_fs("opening the drive", drive::chain_error("the network", error)))?;
     let read_only = decide_read_only(&request.options, &drive, parent)?;
-    let lock = lock_drive(home, &drive.state().uid(), read_only).await?;
+    let lock = lock_drive(home, &drive, read_only).await?;
     let options = &request.options;
     let assembly = Assembly { home, options, account: &account, drive, state, read_only, lock, damaged: false };
     let opened = assembly.open(parent).await;
@@ -257,16 +258,21 @@ pub(super) fn journal_dir(home: &Home, options: &MountOptions, uid: &DriveUid) -
 }
 
 /// The lock that makes this the only process that writes to the drive on this machine.
-pub(super) async fn lock_drive(home: &Home, uid: &DriveUid, read_only: bool) -> Result<Option<Flock<File>>, Failure> {
+///
+/// # Errors
+/// [`Code::Busy`] when another one does.
+pub(super) async fn lock_drive(home: &Home, drive: &DriveClient, read_only: bool) -> Result<Option<Flock<File>>, Failure> {
     if read_only {
         return Ok(None);
     }
-    let dir = home.drive(uid);
+    let id = drive.id().to_string();
+    let dir = home.drive(&drive.state().uid());
     private_dir(&dir)?;
     let path = dir.join("lock");
     let failed = |error| Failure::from_io(format!("cannot lock {}", path.display()), error);
     let mut file = File::options().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
     let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
+    let mut asked = false;
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => return Ok(Some(lock)),
@@ -278,6 +284,10 @@ pub(super) async fn lock_drive(home: &Home, uid: &DriveUid, read_only: bool) -> 
                 ));
             }
             Err((_, errno)) => return Err(failed(errno.into())),
+        }
+        if !std::mem::replace(&mut asked, true) {
+            // One that was unmounted, and certifies or is still in use, hands the drive over.
+            ask_to_leave(sockets(&home.mounts())?, Some(id.clone())).await;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -579,16 +589,22 @@ impl Pipeline for Service {
         .boxed()
     }
 
-    fn close(&self) -> BoxFuture<'_, FsResult<()>> {
+    fn flush(&self) -> BoxFuture<'_, FsResult<()>> {
+        self.engine.flush().boxed()
+    }
+
+    fn stop(&self) -> BoxFuture<'_, ()> {
         async {
-            let flushed = self.engine.flush().await;
             self.engine.stop().await;
             let cost = Arc::clone(&self.cost);
             // Ends only with the program.
             let _ = tokio::task::spawn_blocking(move || cost.book_or_warn()).await;
-            flushed
         }
         .boxed()
+    }
+
+    fn drive_id(&self) -> String {
+        self.drive.id().to_string()
     }
 
     fn pins(&self) -> Option<&Pins> {

@@ -6,6 +6,7 @@
 
 pub(crate) mod assemble;
 pub mod daemon;
+mod end;
 mod local;
 mod metrics;
 mod notify;
@@ -35,7 +36,7 @@ pub fn run(args: &MountArgs) -> Result<(), Failure> {
     let home = Home::open()?;
     let mut request = MountRequest::from_args(args, &Config::load(&home)?)?;
     if request.options.remount {
-        return remount::remount(&request.mountpoint, &request.options);
+        return remount::remount(&request.mountpoint, &request.said, None);
     }
     make_default_folder(&request)?;
     check(&mut request)?;
@@ -54,7 +55,10 @@ pub fn run_helper(call: MountCall) -> Result<(), Failure> {
     let home = Home::open()?;
     let mut request = MountRequest::from_call(call, &Config::load(&home)?)?;
     if request.options.remount {
-        return if fake { Ok(()) } else { remount::remount(&request.mountpoint, &request.options) };
+        return match fake {
+            true => Ok(()),
+            false => remount::remount(&request.mountpoint, &request.said, Some(&request.drive)),
+        };
     }
     check(&mut request)?;
     if fake {
@@ -86,6 +90,7 @@ fn make_default_folder(request: &MountRequest) -> Result<(), Failure> {
 /// Looks at the mount point before anything is started for it.
 fn check(request: &mut MountRequest) -> Result<(), Failure> {
     let mountpoint = Mountpoint::prepare(&request.mountpoint).map_err(from_mount)?;
+    request.automount = mountpoint.is_automount();
     request.mountpoint = mountpoint.path().to_owned();
     Ok(())
 }

@@ -103,6 +103,10 @@ pub struct MountRequest {
     pub drive: DriveName,
     /// Nothing was named, so the drive is made when it does not exist.
     pub create: bool,
+    /// The drive as mount(8) was given it, which compares it with the mount table.
+    pub source: Option<String>,
+    /// An automount point waits there for the mount.
+    pub automount: bool,
     /// Where, a resolved path.
     pub mountpoint: PathBuf,
     /// The network; the local one when absent.
@@ -171,6 +175,8 @@ impl MountRequest {
         Ok(Self {
             create: drive == DriveName::Label(DEFAULT_LABEL.to_owned()),
             drive,
+            source: None,
+            automount: false,
             mountpoint: PathBuf::from(mountpoint),
             network: network.map(absolute_network),
             options,
@@ -191,6 +197,8 @@ impl MountRequest {
         Ok(Self {
             create: drive == DriveName::Label(DEFAULT_LABEL.to_owned()),
             drive,
+            source: Some(call.source),
+            automount: false,
             mountpoint: call.mountpoint,
             network: options.network.clone().map(absolute_network),
             options,

@@ -3,6 +3,7 @@
 //! One loop decides ([`serve`]): it hears the kernel's end of the session, orders from the control socket, and signals.
 //! Status and sync are answered by tasks of their own, so they work in every phase, also while the drive is being opened.
 
+use super::end::{Life, Order, PROGRESS, Waiter, close, uncertified};
 use super::request::{Handover, MountRequest};
 use super::signals::{self, Ending, Origin};
 use super::spawn::{Parent, log_of};
@@ -32,25 +33,13 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// How long SIGTERM waits for the network.
-const TERM_DRAIN: Duration = Duration::from_secs(60);
-
-/// How long the last steps of the drive may take: they make the journal durable and give the lease back.
-const LAST_STEPS: Duration = Duration::from_secs(4);
-
 /// How long a process that is ending is waited for, and how often it is looked at.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const LOCK_SLICE: Duration = Duration::from_millis(50);
 
-/// How often somebody who waits is told how much is left.
-const PROGRESS: Duration = Duration::from_secs(1);
-
 /// A request of the control socket is one short line, and it comes at once.
 const MAX_REQUEST: u64 = 64 << 10;
 const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long the kernel may take to end its session after an unmount that succeeded.
-const LET_GO: Duration = Duration::from_secs(2);
 
 /// What the pipeline to the network does for a mount.
 pub(crate) trait Pipeline: Send + Sync {
@@ -59,8 +48,12 @@ pub(crate) trait Pipeline: Send + Sync {
     /// Removes what only the kernel still referred to, so that nothing is left to do after the last commit. For when the
     /// kernel has let go of the mount.
     fn let_go(&self) -> BoxFuture<'_, FsResult<()>>;
-    /// Stops the background work, makes the journal durable, and gives the lease back when nothing is pending.
-    fn close(&self) -> BoxFuture<'_, FsResult<()>>;
+    /// Makes the journal durable.
+    fn flush(&self) -> BoxFuture<'_, FsResult<()>>;
+    /// Stops the background work, and gives the lease back when nothing is pending.
+    fn stop(&self) -> BoxFuture<'_, ()>;
+    /// Id of the Drive object.
+    fn drive_id(&self) -> String;
     /// What is kept on this machine on purpose, once the drive is open.
     fn pins(&self) -> Option<&Pins>;
     /// Bytes of slivers that went to nodes and came from them, so far.
@@ -91,14 +84,6 @@ struct Mount {
     orders: mpsc::Sender<Order>,
 }
 
-/// What the loop is told to do.
-struct Order {
-    /// Unmount first, unless the mount is already gone.
-    lazy: bool,
-    timeout: Duration,
-    peer: Peer,
-}
-
 /// Somebody at the control socket.
 pub(super) struct Peer(UnixStream);
 
@@ -110,7 +95,7 @@ impl Peer {
         matches!(tokio::time::timeout(REQUEST_PATIENCE, self.0.write_all(&line)).await, Ok(Ok(())))
     }
 
-    async fn finish(&mut self, result: Result<(), Failure>) {
+    pub(super) async fn finish(&mut self, result: Result<(), Failure>) {
         let answer = match result {
             Ok(()) => Answer::Done { status: None, held: Vec::new() },
             Err(failure) => Answer::Failed { code: failure.code() as u8, message: failure.to_string() },
@@ -133,7 +118,7 @@ pub(crate) async fn serve(home: &Home, handover: Handover, parent: &mut Parent) 
     listener.set_nonblocking(true).map_err(failed)?;
     let listener = UnixListener::from_std(listener).map_err(failed)?;
     let _gone = RemoveOnDrop(socket.clone());
-    let (orders, mut order) = mpsc::channel(1);
+    let (orders, order) = mpsc::channel(16);
     let mount = Arc::new(Mount {
         request: handover.request.clone(),
         drive: OnceLock::new(),
@@ -180,32 +165,9 @@ pub(crate) async fn serve(home: &Home, handover: Handover, parent: &mut Parent) 
     tracing::info!("{shown}");
     tokio::spawn(guard(Arc::clone(&mount)));
 
-    let (result, mut peer) = loop {
-        tokio::select! {
-            () = mounted.ended() => {
-                tracing::warn!("the mount was taken away without `walrusfs umount`; the journal keeps what is pending");
-                break (close(drive).await, None);
-            }
-            () = signals.any() => {
-                break (terminate(mounted, drive, &mut signals).await, None);
-            }
-            Some(mut asked) = order.recv() => {
-                let _hurry = Hurry::after(drive, asked.timeout);
-                pull(mounted).await;
-                if let Err(failure) = unmount(mounted, asked.lazy).await {
-                    asked.peer.finish(Err(failure)).await;
-                    continue;
-                }
-                break (drain(mounted, drive, asked.timeout, Some(&mut asked.peer), &mut signals).await, Some(asked.peer));
-            }
-        }
-    };
-    if let Some(peer) = &mut peer {
-        let said = result.as_ref().copied().map_err(|failure| Failure::new(failure.code(), failure.to_string()));
-        peer.finish(said).await;
-    }
-    // Who asked for the end waits for it: the connection closes with the process.
-    std::mem::forget(peer);
+    let (result, told) = Life { mounted, drive, signals: &mut signals, orders: order }.live().await;
+    // Who asked for the end waits for it: the connections close with the process.
+    std::mem::forget(told);
     match &result {
         Ok(()) => tracing::info!("ended"),
         Err(failure) => tracing::warn!("{failure}"),
@@ -230,7 +192,7 @@ async fn guard(mount: Arc<Mount>) {
     let Some(period) = notify::watchdog() else { return };
     loop {
         tokio::time::sleep(period / 2).await;
-        let path = mount.mounted.get().filter(|mounted| !mounted.is_over()).map(|mounted| mounted.path().to_owned());
+        let path = mount.mounted.get().filter(|mounted| !mounted.is_detached()).map(|mounted| mounted.path().to_owned());
         let Some(path) = path else {
             notify::alive();
             continue;
@@ -244,11 +206,27 @@ async fn guard(mount: Arc<Mount>) {
     }
 }
 
+/// Asks the processes behind `sockets` to end if they have no mount any more. Who has one stays.
+pub(super) async fn ask_to_leave(sockets: Vec<PathBuf>, drive_id: Option<String>) {
+    let asking = tokio::task::spawn_blocking(move || {
+        for socket in sockets {
+            let Ok(Some(client)) = control::Client::connect(&socket) else { continue };
+            let request = Request::Leave { drive_id: drive_id.clone() };
+            if let Err(failure) = client.ask(request, LOCK_PATIENCE, |_| {}) {
+                tracing::debug!(socket = %socket.display(), "{failure}");
+            }
+        }
+    });
+    // Ends only with the program.
+    let _ = asking.await;
+}
+
 /// The lock that makes this the only process of its mount point. One that has just lost its mount is given time to end.
 async fn only_process_of(path: &Path) -> Result<Flock<File>, Failure> {
     let failed = |error| Failure::from_io(format!("cannot lock {}", path.display()), error);
     let mut file = File::options().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
     let deadline = Instant::now() + LOCK_PATIENCE;
+    let mut asked = false;
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => return Ok(lock),
@@ -257,6 +235,9 @@ async fn only_process_of(path: &Path) -> Result<Flock<File>, Failure> {
                 return Err(Failure::new(Code::Busy, "another walrusfs is busy with this mount point"));
             }
             Err((_, errno)) => return Err(failed(errno.into())),
+        }
+        if !std::mem::replace(&mut asked, true) {
+            ask_to_leave(vec![path.with_extension("sock")], None).await;
         }
         tokio::time::sleep(LOCK_SLICE).await;
     }
@@ -281,7 +262,7 @@ fn attach(request: &MountRequest, drive: &OpenDrive, control: PathBuf) -> Result
     limits.control = control;
     limits.features = options.features;
     let spec = MountSpec {
-        source: drive.source.clone(),
+        source: request.source.clone().unwrap_or_else(|| drive.source.clone()),
         read_only: drive.read_only,
         dev: options.dev,
         suid: options.suid,
@@ -294,117 +275,25 @@ fn attach(request: &MountRequest, drive: &OpenDrive, control: PathBuf) -> Result
     fuse::mount(&mountpoint, &spec, limits, vfs, loader, tokio::runtime::Handle::current())
 }
 
-/// What writes may wait for room in the journal while the mount is taken away: afterwards they are refused. Dropped, they wait again
-/// (it was in use, and stays).
-struct Hurry {
-    vfs: Arc<Vfs>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Hurry {
-    fn after(drive: &OpenDrive, time: Duration) -> Self {
-        let vfs = Arc::clone(&drive.vfs);
-        let task = tokio::spawn(async move {
-            tokio::time::sleep(time).await;
-            vfs.hurry(true);
-        });
-        Self { vfs: Arc::clone(&drive.vfs), task }
-    }
-}
-
-impl Drop for Hurry {
-    fn drop(&mut self) {
-        self.task.abort();
-        self.vfs.hurry(false);
-    }
-}
-
-/// Pulls dirty pages out of the kernel; what does not come is the kernel's to write before the mount ends.
-async fn pull(mounted: &Mounted) {
-    if let Err(error) = mounted.pull_dirty_pages().await {
-        tracing::warn!(%error, "not all dirty pages were pulled from the kernel");
-    }
-}
-
-async fn unmount(mounted: &Mounted, lazy: bool) -> Result<(), Failure> {
-    // umount2 writes dirty pages, which the workers answer; it must not hold up a thread of the runtime.
-    tokio::task::block_in_place(|| mounted.unmount(lazy)).map_err(from_mount)
-}
-
-/// SIGTERM, or Ctrl-C in the foreground: nobody can be asked to close files, so a busy mount is detached.
-async fn terminate(mounted: &Mounted, drive: &OpenDrive, signals: &mut Ending) -> Result<(), Failure> {
-    notify::stopping("unmounting", TERM_DRAIN + LAST_STEPS);
-    let _hurry = Hurry::after(drive, TERM_DRAIN / 2);
-    tokio::select! {
-        () = pull(mounted) => {}
-        () = signals.any() => drive.vfs.hurry(true),
-    }
-    if unmount(mounted, false).await.is_err() {
-        unmount(mounted, true).await?;
-    }
-    drain(mounted, drive, TERM_DRAIN, None, signals).await
-}
-
-/// Certifies what is pending, for at most `timeout`, then closes the drive.
-async fn drain(
-    mounted: &Mounted,
-    drive: &OpenDrive,
-    timeout: Duration,
-    peer: Option<&mut Peer>,
-    signals: &mut Ending,
-) -> Result<(), Failure> {
-    if timeout.is_zero() {
-        return close(drive).await;
-    }
-    // After a lazy unmount, or with the mount in another namespace, programs may use it on.
-    if tokio::time::timeout(LET_GO, mounted.ended()).await.is_ok()
-        && let Err(error) = drive.pipeline.let_go().await
-    {
-        tracing::warn!(%error, "files without names could not be removed; the next mount does it");
-    }
-    let synced = tokio::select! {
-        synced = certify(drive, Some(timeout), peer) => synced,
-        () = keep_waiting(drive) => Ok(()),
-        () = signals.any() => {
-            close(drive).await?;
-            return Err(Failure::new(Code::Interrupted, format!("stopped; {}", left(drive))));
-        }
-    };
-    close(drive).await?;
-    synced
-}
-
 /// Returns when everything done so far is certified; tells `peer` how much is left on the way.
-async fn certify(drive: &OpenDrive, timeout: Option<Duration>, mut peer: Option<&mut Peer>) -> Result<(), Failure> {
+async fn certify(drive: &OpenDrive, timeout: Option<Duration>, peer: &mut Peer) -> Result<(), Failure> {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let goes_on = || match pending(drive) {
+        0 => "what was changed is safe in the journal, and certified later".to_owned(),
+        bytes => format!("{} are safe in the journal, and certified later", output::bytes(bytes)),
+    };
     let mut synced = drive.pipeline.sync();
     let mut progress = tokio::time::interval(PROGRESS);
     loop {
         tokio::select! {
-            synced = &mut synced => {
-                return synced.map_err(|error| {
-                    let failure = Failure::from_fs("not everything could be certified", error);
-                    let code = if failure.code() == Code::Failed { Code::Pending } else { failure.code() };
-                    Failure::new(code, format!("{failure}; {}", left(drive)))
-                });
-            }
+            synced = &mut synced => return synced.map_err(|error| uncertified(error, &goes_on())),
             () = until(deadline) => {
-                return Err(Failure::new(Code::Pending, format!("time is over; {}", left(drive))));
+                return Err(Failure::new(Code::Pending, format!("time is over; {}", goes_on())));
             }
             _ = progress.tick() => {
-                if let Some(peer) = &mut peer {
-                    peer.say(&Answer::Progress { pending_bytes: pending(drive) }).await;
-                }
+                peer.say(&Answer::Progress { pending_bytes: pending(drive) }).await;
             }
         }
-    }
-}
-
-/// Tells the service manager that the end is still on its way; never returns.
-async fn keep_waiting(drive: &OpenDrive) {
-    loop {
-        notify::stopping(&format!("{} to go", output::bytes(pending(drive))), LAST_STEPS + PROGRESS * 10);
-        tokio::time::sleep(PROGRESS).await;
     }
 }
 
@@ -415,23 +304,10 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-fn pending(drive: &OpenDrive) -> u64 {
+/// Bytes that are not certified yet.
+pub(super) fn pending(drive: &OpenDrive) -> u64 {
     let counts = drive.vfs.counts();
     counts.dirty_bytes.saturating_add(counts.pending_bytes)
-}
-
-fn left(drive: &OpenDrive) -> String {
-    format!("{} are safe in the journal and go on at the next mount", output::bytes(pending(drive)))
-}
-
-async fn close(drive: &OpenDrive) -> Result<(), Failure> {
-    match tokio::time::timeout(LAST_STEPS, drive.pipeline.close()).await {
-        Ok(result) => result.map_err(|error| Failure::from_fs("the drive did not close cleanly", error)),
-        Err(_) => {
-            let seconds = LAST_STEPS.as_secs();
-            Err(Failure::new(Code::Failed, format!("the drive did not close within {seconds} s")))
-        }
-    }
 }
 
 /// Answers the control socket until the process ends.
@@ -472,16 +348,15 @@ async fn answer(mut peer: Peer, mount: Arc<Mount>) {
                 return peer.finish(Err(failure)).await;
             }
             // The loop takes it from here. When the loop has ended, so has the process, and the peer sees that.
-            let _ = mount.orders.send(Order { lazy, timeout: Duration::from_secs(timeout), peer }).await;
+            let waiter = Waiter::new(peer, Duration::from_secs(timeout));
+            let _ = mount.orders.send(Order::Umount { lazy, waiter }).await;
         }
-        Request::Leave => {
-            let gone = mount.mounted.get().is_some_and(Mounted::is_over);
-            let result = match gone {
-                true => Ok(()),
-                false => Err(Failure::new(Code::Busy, "the drive is mounted by this process")),
-            };
-            // A process without a mount is closing already; the caller waits for its lock.
-            peer.finish(result).await;
+        Request::Leave { drive_id } => {
+            let wanted = |drive: &OpenDrive| drive_id.is_none_or(|id| drive.pipeline.drive_id() == id);
+            if mount.mounted.get().is_none() || !mount.drive.get().is_some_and(wanted) {
+                return peer.finish(Err(Failure::new(Code::Busy, "this process has not what is wanted"))).await;
+            }
+            let _ = mount.orders.send(Order::Leave(peer)).await;
         }
     }
 }
@@ -528,7 +403,7 @@ impl Mount {
         if let Some(drive) = self.drive.get() {
             let counts = drive.vfs.counts();
             status.drive.clone_from(&drive.source);
-            status.read_only = drive.read_only;
+            (status.read_only, status.opened_read_only) = (drive.read_only, drive.read_only);
             status.dirty_bytes = counts.dirty_bytes;
             status.pending_bytes = counts.pending_bytes;
             status.written_bytes = counts.written_bytes;
@@ -539,7 +414,8 @@ impl Mount {
             status.rates = self.meter.lock().rates(std::time::Instant::now(), moved);
         }
         if let Some(mounted) = self.mounted.get() {
-            status.state = if mounted.is_over() { "draining" } else { "mounted" }.to_owned();
+            status.read_only |= mounted.is_read_only();
+            status.state = if mounted.is_detached() { "draining" } else { "mounted" }.to_owned();
         }
         status
     }
@@ -560,6 +436,6 @@ impl Mount {
                 .ok_or_else(|| Failure::new(Code::Pending, "time is over; written data waits for room in the journal"))?
                 .map_err(|error| Failure::from_fs("cannot pull dirty pages from the kernel", error))?;
         }
-        certify(drive, timeout, Some(peer)).await
+        certify(drive, timeout, peer).await
     }
 }

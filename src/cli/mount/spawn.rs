@@ -255,8 +255,12 @@ pub fn become_daemon() -> Result<(Handover, Parent), Failure> {
     unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
     let handover: Handover = serde_json::from_reader(io::stdin().lock())
         .map_err(|error| Failure::usage("this command is started by `walrusfs mount` only").caused_by(error))?;
-    // The leader of a group cannot start a session, but a child that has just been spawned leads none.
-    nix::unistd::setsid().map_err(|errno| failed(errno.into()))?;
+    // autofs(5) holds up everybody but the group that it waits for: out of it, this process would wait for its own mount. No terminal can
+    // send such a group signals.
+    if !(handover.request.automount && File::open("/dev/tty").is_err()) {
+        // The leader of a group cannot start a session, but a child that has just been spawned leads none.
+        nix::unistd::setsid().map_err(|errno| failed(errno.into()))?;
+    }
     let report: OwnedFd = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
     let nothing = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
     nix::unistd::dup2_stdin(&nothing).map_err(|errno| failed(errno.into()))?;

@@ -29,7 +29,7 @@ use std::time::Duration;
 pub(crate) async fn set_aside(home: &Home, drive: &DriveClient) -> Result<Vec<PathBuf>, Failure> {
     let state = drive.state();
     let uid = state.uid();
-    let lock = lock_drive(home, &uid, false).await?;
+    let lock = lock_drive(home, drive, false).await?;
     let options = Config::load(home)?.options(Some(&DriveName::Label(state.label.clone())))?;
     let journal = journal_dir(home, &options, &uid);
     let keys = drive.keys();
@@ -116,7 +116,7 @@ pub(crate) async fn unmounted(
         state.map_err(|error| Failure::from_fs("opening the drive", drive::chain_error("the network", error)))?;
     let mut parent = Parent::none();
     let read_only = decide_read_only(&options, &drive, &mut parent)?;
-    let lock = lock_drive(home, &drive.state().uid(), read_only).await?;
+    let lock = lock_drive(home, &drive, read_only).await?;
     let damaged = access.damaged;
     Assembly { home, options: &options, account, drive, state, read_only, lock, damaged }.service(&mut parent).await
 }
