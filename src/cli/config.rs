@@ -7,7 +7,7 @@
 
 use super::args::ConfigCommand;
 use super::exit::{Code, Failure};
-use super::home::{Home, write_private};
+use super::home::{HOME_VARIABLE, Home, write_private};
 use super::mount::request::DriveName;
 use super::options::MountOptions;
 use super::options::table::{self, OPTIONS, Places, Spec, Value};
@@ -69,8 +69,12 @@ impl Config {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                return Err(Failure::usage(format!("{} is no text: it is not UTF-8", path.display())));
+            }
             Err(error) => return Err(Failure::from_io(format!("cannot read {}", path.display()), error)),
         };
+        misspelt(std::env::vars_os().map(|(name, _)| name))?;
         Self::parse(path, &text, |name| std::env::var_os(name))
     }
 
@@ -124,6 +128,25 @@ impl Config {
     }
 }
 
+/// Refuses a variable whose name is nearly one of ours: a setting that has no effect is worse than none. Other programs may have
+/// variables that begin like ours.
+fn misspelt(names: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    let known: Vec<String> = OPTIONS.iter().filter_map(Spec::variable).chain([HOME_VARIABLE.to_owned()]).collect();
+    for name in names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("WALRUSFS_")) {
+        if known.contains(&name) {
+            continue;
+        }
+        // What they all begin with says nothing.
+        let ends = known.iter().filter_map(|known| known.strip_prefix("WALRUSFS_"));
+        let suggestion = table::suggestion(&name["WALRUSFS_".len()..], ends);
+        if !suggestion.is_empty() {
+            let suggestion = suggestion.replace('`', "").replace("mean ", "mean WALRUSFS_");
+            return Err(Failure::usage(format!("the environment's {name} is no option{suggestion}")));
+        }
+    }
+    Ok(())
+}
+
 fn line_of(text: &str, at: usize) -> usize {
     text[..at.min(text.len())].matches('\n').count() + 1
 }
@@ -152,7 +175,10 @@ fn collect(
                 return refuse("`drive` is a table for each drive: [drive.LABEL]".to_owned());
             };
             for (label, options) in drives {
-                let label = DriveName::parse(label.get_ref())?;
+                let label = match DriveName::parse(label.get_ref()) {
+                    Ok(label) => label,
+                    Err(failure) => return refuse(format!("[drive.LABEL]: {failure}")),
+                };
                 let DeValue::Table(options) = options.get_ref() else {
                     return refuse("`drive` is a table for each drive: [drive.LABEL]".to_owned());
                 };
@@ -172,6 +198,12 @@ fn collect(
         let Some(said) = scalar(value.get_ref()) else {
             return refuse(format!("`{}` takes one value", spec.name));
         };
+        if spec.is_switch() && !matches!(value.get_ref(), DeValue::Boolean(_)) {
+            return refuse(format!("`{}` is true or false", spec.name));
+        }
+        if found.iter().any(|entry: &Entry| entry.spec.name == spec.name && entry.drive.as_ref() == drive) {
+            return refuse(format!("`{}` stands there twice (`-` and `_` are the same)", spec.name));
+        }
         let (origin, place) = (Origin::File(line), value.span());
         found.push(Entry { spec, value: said, origin, drive: drive.cloned(), place });
     }
@@ -193,7 +225,11 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
 /// # Errors
 /// What is wrong with the file, the environment, or what was to be written.
 pub fn run(command: &ConfigCommand) -> Result<(), Failure> {
-    let home = Home::open()?;
+    let home = match command {
+        // What only looks makes no folders.
+        ConfigCommand::Path | ConfigCommand::Show { .. } => Home::locate_here()?,
+        _ => Home::open()?,
+    };
     match command {
         ConfigCommand::Path => {
             output::line(home.config_file().display());
@@ -263,34 +299,37 @@ fn text_to_change(path: &Path) -> Result<String, Failure> {
     }
 }
 
-/// Lets the user's editor work on a copy, and takes it only when it can be read.
+/// Lets the user's editor work on a copy, and takes it only when it can be read. A copy that was not taken is what the next edit goes on
+/// with.
 fn edit(path: &Path) -> Result<(), Failure> {
-    let text = text_to_change(path)?;
     let draft = path.with_extension("edit.toml");
     let written = |path: &Path, text: &str| {
         write_private(path, text.as_bytes())
             .map_err(|error| Failure::from_io(format!("cannot write {}", path.display()), error))
     };
-    written(&draft, &text)?;
+    if draft.exists() {
+        output::note(format!("going on with what you wrote last time ({})", draft.display()));
+    } else {
+        written(&draft, &text_to_change(path)?)?;
+    }
+    let kept = |failure: Failure| {
+        let kept = format!("{} is unchanged; what you wrote is in {}", path.display(), draft.display());
+        Failure::new(failure.code(), format!("{failure}; {kept}, and `walrusfs config edit` goes on with it"))
+    };
     let edited = loop {
-        let edited = run_editor(&draft)?;
-        match Config::parse(path.to_owned(), &edited, |_| None) {
+        let edited = run_editor(&draft).map_err(kept)?;
+        match Config::parse(draft.clone(), &edited, |_| None) {
             Ok(_) => break edited,
             Err(failure) if std::io::stdin().is_terminal() => {
                 failure.print();
                 if super::drive::ask("edit it again?", false).is_err() {
-                    return Err(Failure::new(
-                        Code::Failed,
-                        format!("{} is unchanged; what you wrote is in {}", path.display(), draft.display()),
-                    ));
+                    return Err(kept(failure));
                 }
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(kept(failure)),
         }
     };
-    if edited != text || !path.exists() {
-        written(path, &edited)?;
-    }
+    written(path, &edited)?;
     let _ = std::fs::remove_file(&draft);
     Ok(())
 }
@@ -319,6 +358,10 @@ pub fn set(home: &Home, name: &str, value: Option<&str>) -> Result<(), Failure> 
     if table::find(&name).is_none() {
         let suggestion = table::suggestion(&name, OPTIONS.iter().map(|spec| spec.name));
         return Err(Failure::usage(format!("unknown option `{name}`{suggestion}")));
+    }
+    if let (Some((spec, false)), Some(value)) = (table::find(&name), value) {
+        let tried = spec.apply(&mut MountOptions::default(), &Value::new(Some(value), path.parent()));
+        tried.map_err(|why| Failure::usage(format!("`{name}` {why}")))?;
     }
     let changed = changed(&path, &text, &name, value)?;
     // What is written can be read again: the value is looked at here, before anything is written.

@@ -141,6 +141,9 @@ pub struct Status {
     pub dirty_bytes: u64,
     /// Bytes of file content that are durable here but not certified yet.
     pub pending_bytes: u64,
+    /// Whether there are changes that no commit holds; they may be of names and attributes only.
+    #[serde(default)]
+    pub uncommitted: bool,
     /// Time of the commit being served, RFC 3339 (UTC); absent before the first.
     pub certified_at: Option<String>,
     /// Bytes that files can hold in all.

@@ -4,7 +4,7 @@
 //! adds what it paid to the file `cost.json` beside the drive's journal. What other machines paid is not in it.
 
 use super::home::{private_dir, write_private};
-use super::output::{signed_coins, time};
+use super::output::{count, signed_coins, time};
 use crate::seam::{Clock, SystemClock};
 use nix::fcntl::{Flock, FlockArg};
 use parking_lot::Mutex;
@@ -51,7 +51,7 @@ impl Cost {
 impl std::fmt::Display for Cost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (sui, wal) = (signed_coins(self.mist, "SUI"), signed_coins(self.frost, "WAL"));
-        write!(f, "{sui} and {wal} in {} transactions of this machine since {}", self.transactions, time(self.since_ms))
+        write!(f, "{sui} and {wal} in {} of this machine since {}", count(self.transactions, "transaction"), time(self.since_ms))
     }
 }
 
@@ -64,6 +64,8 @@ pub struct CostBook {
     executor: Arc<Executor>,
     /// What stands in the file of what this process paid, and what the file said then. Never held across the disk.
     booked: Mutex<(Paid, Option<Cost>)>,
+    /// What of it was for something else.
+    exempt: Mutex<Paid>,
     /// One at a time changes the file.
     writing: Mutex<()>,
 }
@@ -73,13 +75,21 @@ impl CostBook {
     pub fn new(folder: PathBuf, executor: Arc<Executor>, exempt: Paid) -> Self {
         // What cannot be read now is said when it is booked.
         let cost = read(&folder.join(FILE)).ok().flatten();
-        Self { folder, executor, booked: Mutex::new((exempt, cost)), writing: Mutex::new(()) }
+        Self { folder, executor, booked: Mutex::new((exempt, cost)), exempt: Mutex::new(exempt), writing: Mutex::new(()) }
     }
 
     /// What was just paid is for something else.
     pub fn exempt(&self, paid: Paid) {
         let mut booked = self.booked.lock();
         booked.0 = booked.0.plus(&paid);
+        let mut exempt = self.exempt.lock();
+        *exempt = exempt.plus(&paid);
+    }
+
+    /// What this process has paid for the drive.
+    pub fn paid(&self) -> Paid {
+        let exempt = *self.exempt.lock();
+        self.executor.paid().since(&exempt)
     }
 
     /// Adds what was paid since the last time, and says what the drive has cost; `None` while nothing was paid. Blocks on the disk.

@@ -69,6 +69,9 @@ fn print(mended: &Mended, repair: bool) {
         }
     }
     findings(&mended.after);
+    if mended.after.is_clean() {
+        output::line("nothing is wrong");
+    }
     let Report { sequence, inodes, chunks, packs, units, bytes_read, slivers, seconds, deep, .. } = mended.after;
     output::line(format!(
         "sequence {sequence}: {inodes} inodes, {chunks} chunks in {packs} packs, {units} nodes of the tree, {seconds} s"
@@ -90,7 +93,6 @@ fn findings(report: &Report) {
 fn conclude(drive: &str, report: &Report, repaired: bool) -> Result<(), Failure> {
     let count = report.findings.len();
     if count == 0 {
-        output::line("nothing is wrong");
         return Ok(());
     }
     let mendable = report.findings.iter().filter(|finding| finding.fault.is_mendable()).count();

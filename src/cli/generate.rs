@@ -18,12 +18,23 @@ const EXIT_CODES: &str = include_str!("../../docs/exit-codes.md");
 /// `walrusfs completions`
 ///
 /// # Errors
-/// None: a reader that has gone away is no failure of ours.
+/// None here: what cannot be written is told at the end.
 pub fn completions(shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "walrusfs", &mut script);
-    let _ = io::Write::write_all(&mut io::stdout(), &script);
+    clap_complete::generate(shell, &mut shown(Cli::command()), "walrusfs", &mut script);
+    output::write(format_args!("{}", String::from_utf8_lossy(&script)));
     Ok(())
+}
+
+/// The command without what `--help` does not show: the generators would offer it.
+fn shown(command: Command) -> Command {
+    let bare = Command::new("walrusfs")
+        .args(command.get_arguments().cloned())
+        .subcommands(command.get_subcommands().filter(|sub| !sub.is_hide_set()).cloned());
+    match (command.get_about(), command.get_version()) {
+        (Some(about), Some(version)) => bare.about(about.clone()).version(version.to_owned()),
+        _ => bare,
+    }
 }
 
 /// `walrusfs generate`
@@ -40,7 +51,7 @@ pub fn run(command: &GenerateCommand) -> Result<(), Failure> {
             let failed = |error| Failure::from_io(format!("cannot write to {}", dir.display()), error);
             std::fs::create_dir_all(dir).map_err(failed)?;
             for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-                clap_complete::generate_to(shell, &mut Cli::command(), "walrusfs", dir).map_err(failed)?;
+                clap_complete::generate_to(shell, &mut shown(Cli::command()), "walrusfs", dir).map_err(failed)?;
             }
             Ok(())
         }

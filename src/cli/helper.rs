@@ -10,7 +10,7 @@
 //! permission, 2 system error, 32 mount failure.
 
 use super::exit::{Code, Failure};
-use super::{mount, umount};
+use super::{mount, output, umount};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -98,6 +98,9 @@ fn split(arguments: Vec<OsString>, flags: &str) -> Result<Split, Failure> {
             positionals.push(argument);
             continue;
         };
+        if letter_list.starts_with('-') {
+            return Err(Failure::usage(format!("unknown option `-{letter_list}`; options of the mount stand after -o")));
+        }
         let mut rest = letter_list.chars();
         while let Some(letter) = rest.next() {
             if flags.contains(letter) {
@@ -163,20 +166,53 @@ pub fn parse_umount(arguments: Vec<OsString>) -> Result<UmountCall, Failure> {
 pub fn helper_code(code: Code) -> Code {
     match code {
         Code::Ok | Code::Usage | Code::MountFailed => code,
+        // It is unmounted; what the network has not got yet is in the journal.
+        Code::Pending => Code::Failed,
         _ => Code::MountFailed,
     }
 }
 
 /// Runs as a mount helper; `by_fuse3` when mount.fuse3 called.
 pub fn run_mount(arguments: Vec<OsString>, by_fuse3: bool) -> Code {
+    if !by_fuse3 && explained(&arguments, MOUNT_HELP) {
+        return Code::Ok;
+    }
     finish(parse_mount(arguments).and_then(|mut call| {
         call.by_fuse3 = by_fuse3;
         mount::run_helper(call)
     }))
 }
 
+const MOUNT_HELP: &str = "\
+Mounts a walrusfs drive for mount(8): mount -t walrusfs walrus:LABEL DIR [-o OPTION,...]
+
+  mount.walrusfs walrus:LABEL|0xID DIR [-s] [-f] [-n] [-v] [-o OPTION,...]
+
+-s skips unknown options, -f checks everything and does not mount, -v says more.
+`walrusfs mount --help` lists the options; mount.walrusfs(8) is the manual page.";
+
+const UMOUNT_HELP: &str = "\
+Unmounts a walrusfs drive for umount(8), and waits until everything is certified, ten minutes at most.
+
+  umount.walrusfs DIR [-l] [-f] [-n] [-r] [-v]
+
+-l detaches it although it is in use, -f ends requests of a mount process that does not answer.";
+
+/// Answers `--help` and `--version`.
+fn explained(arguments: &[OsString], help: &str) -> bool {
+    match arguments.first().and_then(|first| first.to_str()) {
+        Some("--help" | "-h") => output::line(help),
+        Some("--version" | "-V") => output::line(format_args!("walrusfs {}", env!("CARGO_PKG_VERSION"))),
+        _ => return false,
+    }
+    true
+}
+
 /// Runs as an umount helper.
 pub fn run_umount(arguments: Vec<OsString>) -> Code {
+    if explained(&arguments, UMOUNT_HELP) {
+        return Code::Ok;
+    }
     finish(parse_umount(arguments).and_then(umount::run_helper))
 }
 

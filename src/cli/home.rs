@@ -119,7 +119,11 @@ impl Home {
 
 /// Makes `dir` and its missing parents, and takes group and others' permissions off `dir` itself.
 pub fn private_dir(dir: &Path) -> Result<(), Failure> {
-    let failed = |error| Failure::from_io(format!("cannot make the folder {}", dir.display()), error);
+    let failed = |error| {
+        let what = format!("cannot make the folder {} ($WALRUSFS_HOME says where all folders shall lie)", dir.display());
+        // Whatever is missing on the way to it, it is no drive or file that was asked for.
+        Failure::new(Code::Failed, what).caused_by(error)
+    };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
     let meta = std::fs::metadata(dir).map_err(failed)?;
     if meta.mode() & 0o077 != 0 {

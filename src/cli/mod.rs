@@ -60,12 +60,21 @@ fn run_command(argv: Vec<OsString>) -> Code {
         Ok(cli) => cli,
         Err(error) => {
             // The reader may be gone (`walrusfs --help | head`); there is nobody left to tell.
-            let _ = error.print();
-            return if error.use_stderr() { Code::Usage } else { Code::Ok };
+            if let Err(error) = error.print() {
+                output::could_not_write(error);
+            }
+            return match (error.use_stderr(), output::lost()) {
+                (true, _) => Code::Usage,
+                (false, Ok(())) => Code::Ok,
+                (false, Err(failure)) => {
+                    failure.print();
+                    failure.code()
+                }
+            };
         }
     };
     output::set_loudness(cli.quiet, cli.verbose);
-    match dispatch(cli.command) {
+    match dispatch(cli.command).and_then(|()| output::lost()) {
         Ok(()) => Code::Ok,
         Err(failure) => {
             failure.print();

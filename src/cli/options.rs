@@ -118,6 +118,7 @@ const IGNORED: &[&str] = &[
     "_netdev",
     "nofail",
     "async",
+    "diratime",
     "nodiratime",
     "default_permissions",
     "loud",

@@ -1,7 +1,8 @@
 //! How numbers and times are shown to people, and in JSON where a program reads them.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -69,9 +70,45 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
-/// Writes a line to stdout. A reader that has gone away is no failure of ours.
+/// Why something did not get to stdout, if that was not its reader's wish.
+static LOST: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Writes a line to stdout. What cannot be written is told at the end, by [`lost`].
 pub fn line(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    write(format_args!("{text}\n"));
+}
+
+/// Writes to stdout, as [`line`] does.
+pub fn write(text: std::fmt::Arguments<'_>) {
+    let mut stdout = std::io::stdout();
+    if let Err(error) = stdout.write_fmt(text).and_then(|()| stdout.flush()) {
+        could_not_write(error);
+    }
+}
+
+/// Keeps the first reason why something was not written to stdout. A reader that has gone away is no failure of ours.
+pub fn could_not_write(error: std::io::Error) {
+    if error.kind() != std::io::ErrorKind::BrokenPipe {
+        let _ = LOST.set(error);
+    }
+}
+
+/// That not everything got to stdout, if so: a script must not take a part for the whole.
+///
+/// # Errors
+/// The first reason.
+pub fn lost() -> Result<(), super::exit::Failure> {
+    match LOST.get() {
+        None => Ok(()),
+        Some(error) => {
+            Err(super::exit::Failure::new(super::exit::Code::Failed, format!("cannot write to stdout: {error}")))
+        }
+    }
+}
+
+/// How many of something, in words.
+pub fn count(number: u64, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Writes a line of explanation to stderr, unless the user wants silence.
@@ -153,7 +190,14 @@ impl Progress {
 
     fn style(template: &str) -> ProgressStyle {
         // A template that does not parse is a mistake in this file; the plain bar does then.
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        style.with_key("left", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+            // Nothing is known of what has not begun to move. Writing to a line of the bar cannot fail.
+            let _ = match state.pos() {
+                0 => Ok(()),
+                _ => write!(text, ", {} left", HumanDuration(state.eta())),
+            };
+        })
     }
 
     /// Says what is being done.
@@ -166,7 +210,7 @@ impl Progress {
         if self.bar.length() != Some(total) {
             if self.bar.length().is_none() {
                 self.bar.set_style(Self::style(
-                    "{msg} [{bar:24}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
+                    "{msg} [{bar:16}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}{left}",
                 ));
             }
             self.bar.set_length(total);
@@ -178,7 +222,7 @@ impl Progress {
     pub fn things(&self, what: &str, done: u64, total: u64) {
         if self.bar.message() != what {
             self.bar.reset();
-            self.bar.set_style(Self::style("{msg} [{bar:24}] {human_pos} of {human_len}, {per_sec}, {eta} left"));
+            self.bar.set_style(Self::style("{msg} [{bar:16}] {human_pos} of {human_len}, {per_sec}{left}"));
             self.show(what);
         }
         self.bar.set_length(total);

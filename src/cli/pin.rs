@@ -36,7 +36,10 @@ impl Target {
         // The mount point is the highest folder on the same device.
         let same = |folder: &&Path| std::fs::metadata(folder).is_ok_and(|above| above.dev() == meta.dev());
         let mountpoint = whole.ancestors().take_while(same).last().unwrap_or(&whole).to_owned();
-        let (mountpoint, client) = find(&home, &mountpoint)?;
+        let (mountpoint, client) = find(&home, &mountpoint).map_err(|failure| match failure.code() {
+            Code::NotFound => Failure::new(Code::NotFound, format!("{} is on no walrusfs drive", whole.display())),
+            _ => failure,
+        })?;
         let relative = whole.strip_prefix(&mountpoint).unwrap_or(&whole).to_owned();
         Ok(Self { mountpoint, relative, ino: meta.ino(), client })
     }

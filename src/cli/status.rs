@@ -28,7 +28,7 @@ pub fn ask(client: Client) -> Result<Status, Failure> {
 /// # Errors
 /// When the mount cannot be found or asked.
 pub fn run(args: &StatusArgs) -> Result<(), Failure> {
-    let home = Home::open()?;
+    let home = Home::locate_here()?;
     if let Some(mountpoint) = &args.mountpoint {
         if args.watch {
             return watch(Duration::from_secs(args.interval), args.json, || {
@@ -112,7 +112,11 @@ pub(super) fn describe(status: &Status) -> String {
     };
     row(
         "on its way",
-        if waiting == 0 { format!("nothing{stage}") } else { format!("{}{stage}", output::bytes(waiting)) },
+        match waiting {
+            0 if status.uncommitted => format!("names and attributes{stage}"),
+            0 => format!("nothing{stage}"),
+            bytes => format!("{}{stage}", output::bytes(bytes)),
+        },
     );
     let Rates { written, sent, fetched } = status.rates;
     if status.rates != Rates::default() {
@@ -139,13 +143,13 @@ pub(super) fn describe(status: &Status) -> String {
     };
     row("cache", format!("{}{hits}", output::bytes(status.cache_bytes)));
     if status.commits > 0 {
-        let packs = format!("{} in {} packs", output::bytes(status.uploaded_bytes), status.uploaded_packs);
-        row("since mount", format!("{} commits, {packs}", status.commits));
+        let packs = format!("{} in {}", output::bytes(status.uploaded_bytes), output::count(status.uploaded_packs, "pack"));
+        row("since mount", format!("{}, {packs}", output::count(status.commits, "commit")));
     }
     if status.transactions > 0 {
         let (sui, wal) =
             (output::signed_coins(status.paid_mist, "SUI"), output::signed_coins(status.paid_frost, "WAL"));
-        row("paid", format!("{sui} and {wal} in {} transactions since the mount", status.transactions));
+        row("paid", format!("{sui} and {wal} in {} since the mount", output::count(status.transactions, "transaction")));
     }
     if let Some(cost) = &status.cost {
         row("cost", cost.to_string());

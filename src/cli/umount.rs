@@ -92,7 +92,7 @@ pub fn sync(args: &SyncArgs) -> Result<(), Failure> {
 /// A failure of the kernel adapter, with its exit code.
 pub fn from_mount(error: MountError) -> Failure {
     let code = match &error {
-        MountError::NotFound(_) | MountError::NotMounted(_) => Code::NotFound,
+        MountError::NotFound(_) | MountError::NoMountpoint(_) | MountError::NotMounted(_) => Code::NotFound,
         MountError::Busy(_) | MountError::Mounted { .. } => Code::Busy,
         _ => Code::Failed,
     };

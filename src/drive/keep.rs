@@ -46,6 +46,17 @@ impl KeysFolder {
         self.0.join(format!("{uid}.key"))
     }
 
+    /// Whether there is a key file of any drive.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn has_drive_keys(&self) -> FsResult<bool> {
+        let entries = std::fs::read_dir(&self.0).map_err(|error| local(&self.0, error))?;
+        // `UID.key`, beside `wallet.key`.
+        let of_a_drive = |name: &str| name.strip_suffix(".key").is_some_and(|uid| hex::decode(uid).is_ok());
+        Ok(entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(of_a_drive)))
+    }
+
     /// The key file of drive `uid`, if there is one.
     pub fn key_file(&self, uid: &DriveUid) -> FsResult<Option<KeyFile>> {
         read_key_file(&self.key_path(uid))

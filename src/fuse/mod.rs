@@ -37,6 +37,6 @@ mod virtual_xattr;
 
 pub use answer::Loader;
 pub use features::Features;
-pub use mount::{Access, MountError, MountSpec, Mountpoint, mount_of, Remount, remount, unmount};
+pub use mount::{Access, MountError, MountSpec, Mountpoint, Remount, mount_of, remount, unmount};
 pub use requests::CONTROL_XATTR;
 pub use session::{Limits, Mounted, mount};

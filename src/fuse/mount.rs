@@ -22,8 +22,11 @@ const TYPE: &str = "fuse.walrusfs";
 #[derive(Debug, Error)]
 pub enum MountError {
     /// The path does not exist.
-    #[error("the mount point {0} does not exist; make the folder first")]
+    #[error("{0} does not exist")]
     NotFound(PathBuf),
+    /// The folder to mount on does not exist.
+    #[error("the mount point {0} does not exist; make the folder first")]
+    NoMountpoint(PathBuf),
     /// The path is not a directory.
     #[error("the mount point {0} is not a folder")]
     NotDirectory(PathBuf),
@@ -219,7 +222,10 @@ impl Mountpoint {
     /// # Errors
     /// When it does not exist, is no directory, or something is mounted there.
     pub fn prepare(path: &Path) -> Result<Self, MountError> {
-        let path = resolve(path)?;
+        let path = resolve(path).map_err(|error| match error {
+            MountError::NotFound(path) => MountError::NoMountpoint(path),
+            other => other,
+        })?;
         loop {
             let mount = mount_at(&path)?;
             let ours = mount.as_ref().is_some_and(|mount| mount.kind == TYPE);
@@ -260,7 +266,8 @@ impl Mountpoint {
 
     fn attach_as_root(&self, spec: &MountSpec) -> Result<OwnedFd, MountError> {
         let device = File::options().read(true).write(true).open("/dev/fuse").map_err(MountError::Device)?;
-        let root = std::fs::metadata(&self.path).map_err(|source| MountError::Look { path: self.path.clone(), source })?;
+        let root =
+            std::fs::metadata(&self.path).map_err(|source| MountError::Look { path: self.path.clone(), source })?;
         let mut data = format!(
             "fd={},rootmode={:o},user_id={},group_id={},default_permissions",
             device.as_raw_fd(),
@@ -471,7 +478,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let file = temp.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert!(matches!(Mountpoint::prepare(&temp.path().join("no")), Err(MountError::NotFound(_))));
+        assert!(matches!(Mountpoint::prepare(&temp.path().join("no")), Err(MountError::NoMountpoint(_))));
         assert!(matches!(Mountpoint::prepare(&file), Err(MountError::NotDirectory(_))));
         assert!(matches!(Mountpoint::prepare(Path::new("/proc")), Err(MountError::Mounted { .. })));
         assert!(matches!(mount_of(temp.path()), Err(MountError::NotMounted(_))));

@@ -185,7 +185,8 @@ impl Network for WalrusNetwork {
                 Err(error) if is_stale_certificate(&error) => Ok(Committed::EpochMoved),
                 Err(error) if error.kind() == Kind::Stale => Err(FsError::new(
                     Kind::LeaseLost,
-                    "another machine committed to this drive: what is in the journal has lost its base",
+                    "another machine committed to this drive: what is in the journal has lost its base; unmount, then `walrusfs \
+                     recover` adds it beside the newer files",
                 )
                 .caused_by(error)),
                 Err(error) => Err(error),

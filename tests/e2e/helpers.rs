@@ -41,6 +41,23 @@ mount /srv/media
 [ "$(walrusfs status /srv/media --json | grep '"sequence"')" != "$before" ]
 mount -o remount,ro /srv/media
 if touch /srv/media/other 2>/dev/null; then exit 1; fi
+walrusfs status /srv/media --json | grep -q '"read_only": true'
+# A flag of the kernel's is set and the others stay; what a remount cannot change is refused, and so is another drive.
+mount -o remount,noexec /srv/media
+findmnt -n -o OPTIONS /srv/media | grep -q '^ro,nosuid,nodev,noexec'
+if walrusfs mount default /srv/media -o remount,cache_size=1G 2>/srv/message; then exit 1; fi
+grep -q 'unmount and mount again' /srv/message
+if mount.walrusfs walrus:other /srv/media -o remount,rw 2>/srv/message; then exit 1; fi
+grep -q 'walrus:default is mounted on' /srv/message
+mount -o remount,rw /srv/media
+touch /srv/media/other
+umount /srv/media
+# By its object id it is mounted once, too.
+id=$(walrusfs drive info default --json | sed -n 's/.*"id": "\(0x[0-9a-f]*\)".*/\1/p')
+echo "$id /srv/media walrusfs nofail 0 0" > /etc/fstab
+mount -a
+mount -a
+findmnt -n -o SOURCE /srv/media | grep -q "^$id$"
 umount /srv/media
 # Misspelt options are told, not skipped.
 if mount -t walrusfs walrus:default /srv/media -o cache_sise=1G 2>/srv/message; then exit 1; fi
@@ -73,8 +90,19 @@ systemd-analyze verify --man=no /etc/systemd/system/walrusfs@media.service /etc/
     /etc/systemd/system/srv-media.automount 2>&1
 XDG_RUNTIME_DIR=/srv systemd-analyze verify --user --man=no /etc/systemd/user/walrusfs@media.service 2>&1
 rm /etc/systemd/system/srv-media.*
+# Twice is as once. What somebody else made or changed is neither overwritten nor removed.
+mount-helpers/install.sh install /srv/walrusfs
+echo 'Nice=5' >> /etc/systemd/system/walrusfs@.service
+echo mine > /usr/local/share/man/man1/walrusfs-mine.1
+mount-helpers/install.sh install /srv/walrusfs 2>&1 | grep -q 'walrusfs@.service was not made by this script'
+if mount-helpers/install.sh uninstall 2>/dev/null; then exit 1; fi
+grep -q 'Nice=5' /etc/systemd/system/walrusfs@.service
+grep -q mine /usr/local/share/man/man1/walrusfs-mine.1
+rm /etc/systemd/system/walrusfs@.service /usr/local/share/man/man1/walrusfs-mine.1
+rmdir -p /usr/local/share/man/man1 /etc/systemd/system 2>/dev/null || true
+mount-helpers/install.sh install /srv/walrusfs
 mount-helpers/install.sh uninstall
-rmdir /etc/systemd/system /etc/systemd/user 2>/dev/null || true
+mount-helpers/install.sh uninstall 2>/dev/null
 listing > /srv/after
 diff /srv/before /srv/after
 # For packages: everything below DESTDIR.

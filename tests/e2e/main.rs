@@ -11,6 +11,7 @@ mod contract;
 mod damage;
 mod data;
 mod documents;
+mod ending;
 mod fsck;
 #[allow(dead_code, reason = "shared by all the modules")]
 mod harness;

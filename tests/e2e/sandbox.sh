@@ -11,8 +11,12 @@ cp /etc/fstab "$SANDBOX/fstab" 2>/dev/null || : >"$SANDBOX/fstab"
 [ -e /etc/fstab ] && mount --bind "$SANDBOX/fstab" /etc/fstab
 [ -d /etc/systemd ] && mount --bind "$SANDBOX/systemd" /etc/systemd
 cp "$PROGRAM" "$SANDBOX/local/bin/walrusfs"
+cp "$PROGRAM" "$SANDBOX/program"
+export PROGRAM="$SANDBOX/program"
 mount --bind "$SANDBOX/local" /usr/local
 mount -t tmpfs -o mode=0755 walrusfs-test /srv
+# mount(8) gives its helpers no HOME: they take root's from the password database.
+mount --bind "$SANDBOX/home" "$(getent passwd 0 | cut -d: -f6)"
 export HOME="$SANDBOX/home" NO_COLOR=1 PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 unset WALRUSFS_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME
 finish() {

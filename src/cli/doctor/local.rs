@@ -351,10 +351,10 @@ fn mounts(home: &Home) -> Vec<Finding> {
         }
     }
     if findings.is_empty() {
-        let of_home = std::fs::read_dir(home.mounts()).into_iter().flatten().flatten();
-        let sockets =
-            of_home.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "sock")).count();
-        findings.push(Finding::ok("mounts", format!("{alive} on this machine, {sockets} of this home")));
+        // The sockets of processes that were killed are still there.
+        let of_home = crate::cli::status::sockets(&home.mounts()).unwrap_or_default();
+        let live = of_home.iter().filter(|socket| matches!(Client::connect(socket), Ok(Some(_)))).count();
+        findings.push(Finding::ok("mounts", format!("{alive} on this machine, {live} of this home")));
     }
     findings
 }

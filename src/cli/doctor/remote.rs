@@ -295,6 +295,9 @@ async fn drives(home: &Home, executor: Arc<Executor>, state: &WalrusState) -> Ve
 
 fn judge_drive(label: &str, left_ms: u64, used: u64, capacity: u64) -> Finding {
     let days = left_ms / 86_400_000;
+    // For a shell, where the label needs it.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let word = if label.chars().all(plain) { label.to_owned() } else { format!("'{}'", label.replace('\'', "'\\''")) };
     let found =
         format!("{label}: paid for {days} more days, {} of {} used", output::bytes(used), output::bytes(capacity));
     match (left_ms, used.saturating_mul(10) > capacity.saturating_mul(9)) {
@@ -304,9 +307,9 @@ fn judge_drive(label: &str, left_ms: u64, used: u64, capacity: u64) -> Finding {
             "`walrusfs drive revive` makes a new pool and stores in it what this machine still has",
         ),
         (left, _) if left < MONTH_MS => {
-            Finding::warning("drives", found, format!("walrusfs drive extend {label} --epochs N; what ends is gone"))
+            Finding::warning("drives", found, format!("walrusfs drive extend {word} --epochs N; what ends is gone"))
         }
-        (_, true) => Finding::warning("drives", found, format!("walrusfs drive resize {label} --capacity SIZE")),
+        (_, true) => Finding::warning("drives", found, format!("walrusfs drive resize {word} --capacity SIZE")),
         _ => Finding::ok("drives", found),
     }
 }

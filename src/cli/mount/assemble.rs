@@ -1,6 +1,6 @@
 //! The composition root: from a mount request to an open drive.
 
-use super::request::{DriveName, Handover};
+use super::request::{DriveName, Handover, MountRequest};
 use super::serve::{OpenDrive, Pipeline, ask_to_leave};
 use super::spawn::Parent;
 use crate::cache::{CacheConfig, PackReader, SliverCache};
@@ -175,6 +175,7 @@ async fn open_drive(
     match DriveClient::open(&account.session, &name, &secrets, holder).await {
         Ok(drive) => Ok(drive),
         Err(error) if error.kind() == Kind::Posix(libc::ENOENT) && request.create => {
+            may_create(request, account).await?;
             create_default(account, holder, parent).await
         }
         Err(error) if error.kind() == Kind::WrongKey && secrets.0.is_empty() => {
@@ -182,6 +183,30 @@ async fn open_drive(
         }
         Err(error) => Err(Failure::from_fs(format!("{} cannot be opened", request.drive.source()), error)),
     }
+}
+
+/// Refuses to make a drive where one should have been found: an empty one in its place would look like a loss.
+async fn may_create(request: &MountRequest, account: &Account) -> Result<(), Failure> {
+    let network = &account.client.chain().network().name;
+    if request.options.read_only {
+        return Err(Failure::new(
+            Code::NotFound,
+            format!("the wallet has no drive `default` on the network {network}, and a read-only mount makes none"),
+        ));
+    }
+    let keys = account.session.keys.has_drive_keys();
+    let keys = keys.map_err(|error| Failure::from_fs("the keys folder cannot be looked at", error))?;
+    let drives = account.session.list(&Secrets::default()).await;
+    let drives = drives.map_err(|error| Failure::from_fs("the drives cannot be listed", error))?;
+    if keys && drives.is_empty() {
+        return Err(Failure::new(
+            Code::NotFound,
+            format!(
+                "the keys folder holds keys of drives, but the wallet has no drive on the network {network}: is it the right network                  (`walrusfs config show`, --network)? `walrusfs drive create default` makes a new drive"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Makes the drive `default` on a network where nothing has a price.
@@ -261,7 +286,11 @@ pub(super) fn journal_dir(home: &Home, options: &MountOptions, uid: &DriveUid) -
 ///
 /// # Errors
 /// [`Code::Busy`] when another one does.
-pub(super) async fn lock_drive(home: &Home, drive: &DriveClient, read_only: bool) -> Result<Option<Flock<File>>, Failure> {
+pub(super) async fn lock_drive(
+    home: &Home,
+    drive: &DriveClient,
+    read_only: bool,
+) -> Result<Option<Flock<File>>, Failure> {
     if read_only {
         return Ok(None);
     }
@@ -621,7 +650,7 @@ impl Pipeline for Service {
         status.network.clone_from(&self.client.chain().network().name);
         status.sequence = now.sequence;
         status.dirty_bytes = now.dirty_bytes;
-        status.pending_bytes = now.pending_bytes;
+        (status.pending_bytes, status.uncommitted) = (now.pending_bytes, now.dirty);
         status.certified_at = now.certified_at_ms.filter(|ms| *ms > 0).map(output::time);
         status.capacity_bytes = now.capacity_bytes;
         status.used_bytes = now.used_bytes;
@@ -636,7 +665,7 @@ impl Pipeline for Service {
         (status.commits, status.uploaded_packs, status.uploaded_bytes) = (now.commits, now.packs, now.packed_bytes);
         let seen = self.drive.state();
         (status.pool_capacity_bytes, status.pool_used_bytes) = (seen.pool.capacity, seen.pool.used);
-        let paid = self.drive.paid();
+        let paid = self.cost.paid();
         status.transactions = paid.transactions;
         (status.paid_mist, status.paid_frost) = (clamped(paid.mist), clamped(paid.frost));
         status.cost = self.cost.known();

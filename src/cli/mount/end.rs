@@ -218,7 +218,12 @@ impl Life<'_> {
     }
 
     /// Waits until everything done so far is certified, for those who wait and at least until `until`.
-    async fn certify(&mut self, mut waiters: Waiters, mut until: Instant, mut patient: bool) -> (Result<(), Failure>, Waiters) {
+    async fn certify(
+        &mut self,
+        mut waiters: Waiters,
+        mut until: Instant,
+        mut patient: bool,
+    ) -> (Result<(), Failure>, Waiters) {
         if until <= Instant::now() {
             return (Ok(()), waiters);
         }
@@ -313,7 +318,10 @@ pub(super) async fn close(drive: &OpenDrive) -> Result<(), Failure> {
         Ok(flushed) => flushed,
         Err(_) => {
             let seconds = LAST_STEPS.as_secs();
-            return Err(Failure::new(Code::Failed, format!("the journal could not be made durable within {seconds} s")));
+            return Err(Failure::new(
+                Code::Failed,
+                format!("the journal could not be made durable within {seconds} s"),
+            ));
         }
     };
     if tokio::time::timeout(LAST_STEPS, drive.pipeline.stop()).await.is_err() {

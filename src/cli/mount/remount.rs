@@ -89,7 +89,10 @@ mod tests {
 
     #[test]
     fn only_what_is_said_changes() {
-        assert_eq!(wanted(&said("remount,noexec"), true).unwrap(), Remount { no_exec: Some(true), ..Remount::default() });
+        assert_eq!(
+            wanted(&said("remount,noexec"), true).unwrap(),
+            Remount { no_exec: Some(true), ..Remount::default() }
+        );
         let repeated = wanted(&said("rw,nosuid,relatime,user_id=0,cache_size=1G,remount,ro"), false).unwrap();
         assert_eq!(repeated, Remount { read_only: Some(true), no_suid: Some(true), ..Remount::default() });
         let typed = CommandLine { read_only: true, ..said("remount") };

@@ -192,7 +192,8 @@ async fn guard(mount: Arc<Mount>) {
     let Some(period) = notify::watchdog() else { return };
     loop {
         tokio::time::sleep(period / 2).await;
-        let path = mount.mounted.get().filter(|mounted| !mounted.is_detached()).map(|mounted| mounted.path().to_owned());
+        let path =
+            mount.mounted.get().filter(|mounted| !mounted.is_detached()).map(|mounted| mounted.path().to_owned());
         let Some(path) = path else {
             notify::alive();
             continue;

@@ -116,7 +116,10 @@ impl Origin {
                 let later = differing(&self.request.options, &options);
                 tracing::info!("the configuration was read again");
                 if !later.is_empty() {
-                    tracing::warn!("changed in the configuration, and in force from the next mount on: {}", later.join(", "));
+                    tracing::warn!(
+                        "changed in the configuration, and in force from the next mount on: {}",
+                        later.join(", ")
+                    );
                 }
             }
             Err(failure) => tracing::warn!("the configuration cannot be read again, nothing has changed: {failure}"),

@@ -164,6 +164,9 @@ impl Spec {
     }
 }
 
+/// The smallest journal that a drive can work with, bytes.
+const JOURNAL_LEAST: u64 = 16 << 20;
+
 /// Every option, in the order of the documents.
 pub const OPTIONS: &[Spec] = &[
     row(
@@ -281,7 +284,11 @@ pub const OPTIONS: &[Spec] = &[
         Ok(())
     }),
     row("journal_size", "SIZE", "3G", "bytes of changes that may wait", |o, v| {
-        o.journal_size = v.size()?;
+        let size = v.size()?;
+        if size.is_some_and(|size| size < JOURNAL_LEAST) {
+            return Err("is at least 16M".to_owned());
+        }
+        o.journal_size = size;
         Ok(())
     }),
     row("sync_interval", "SECONDS", "30", "how long a change waits for company before it is uploaded", |o, v| {
@@ -398,8 +405,8 @@ pub fn find(name: &str) -> Option<(&'static Spec, bool)> {
 pub fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let closest = known.map(|other| (strsim::damerau_levenshtein(name, other), other)).min();
     match closest {
-        // Every third letter may be wrong.
-        Some((wrong, other)) if wrong <= name.len().max(other.len()).div_ceil(3) => {
+        // Every third letter may be wrong; of short names that would be another name.
+        Some((wrong, other)) if wrong <= name.len().min(other.len()).div_ceil(3) && (name.len() > 3 || wrong < 1) => {
             format!("; did you mean `{other}`?")
         }
         _ => String::new(),

@@ -89,7 +89,16 @@ impl NodeClient {
     pub fn new(transport: Arc<dyn NodeTransport>, config: NodeClientConfig) -> Self {
         let total = Arc::new(Semaphore::new(config.total.max(1)));
         let (up, down) = (Pace::new(config.in_flight_bytes), Pace::new(config.in_flight_bytes));
-        Self { transport, config, health: Health::default(), total, per_node: Mutex::default(), up, down, sent: AtomicU64::new(0) }
+        Self {
+            transport,
+            config,
+            health: Health::default(),
+            total,
+            per_node: Mutex::default(),
+            up,
+            down,
+            sent: AtomicU64::new(0),
+        }
     }
 
     /// What is known about the nodes.
