@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed assumption fails the test")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -137,6 +137,54 @@ fn every_direct_dependency_has_its_reason() {
         }
     }
     assert!(missing.is_empty(), "no reason in docs/dependencies.md for {missing:?}");
+}
+
+/// The manifests that docs/dependencies.md speaks of, by the names that it gives them.
+const MANIFESTS: [(&str, &str); 6] = [
+    ("walrusfs", ""),
+    ("redstuff", "crates/redstuff"),
+    ("walrus-client", "crates/walrus-client"),
+    ("walrus-devnet", "crates/walrus-devnet"),
+    ("fuzz", "fuzz"),
+    ("contracts", "contracts/framework"),
+];
+
+#[test]
+fn the_table_of_dependencies_says_who_uses_them() {
+    let mut users: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (package, folder) in MANIFESTS {
+        let parsed: toml::Table = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap().parse().unwrap();
+        let names = |section: &str| -> BTreeSet<String> {
+            parsed
+                .get(section)
+                .and_then(|value| value.as_table())
+                .into_iter()
+                .flat_map(|table| table.keys().cloned())
+                .collect()
+        };
+        let (built, tested) = (names("dependencies"), names("dev-dependencies"));
+        let own = |name: &&String| MANIFESTS.iter().all(|(package, _)| package != name);
+        for name in built.iter().filter(own) {
+            users.entry(name.clone()).or_default().insert(package.to_owned());
+        }
+        for name in tested.difference(&built).filter(own) {
+            users.entry(name.clone()).or_default().insert(format!("tests of {package}"));
+        }
+    }
+    let page = fs::read_to_string(root().join("docs/dependencies.md")).unwrap();
+    let (table, _) = page.split_once("\n## ").unwrap();
+    let mut said: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in table.lines().filter_map(|line| line.strip_prefix("| ")).skip(1) {
+        let mut cells = row.split('|').map(|cell| cell.split(',').map(|word| word.trim().to_owned()));
+        let (names, by) = (cells.next().unwrap(), cells.next().unwrap());
+        let by: BTreeSet<String> = by.collect();
+        said.extend(names.map(|name| (name, by.clone())));
+    }
+    for (name, by) in &users {
+        assert_eq!(said.get(name), Some(by), "docs/dependencies.md, who uses `{name}` (right: what the manifests say)");
+    }
+    let gone: Vec<&String> = said.keys().filter(|name| !users.contains_key(*name)).collect();
+    assert!(gone.is_empty(), "docs/dependencies.md explains {gone:?}, which no manifest names");
 }
 
 /// Why Mermaid would not draw `diagram`, the text of a block, as far as it can be told without its parser: `;` ends a statement in a
