@@ -296,6 +296,23 @@ fn diagrams_that_cannot_be_drawn_are_seen() {
     assert!(mermaid_faults("flowchart TD\n    A[a; b] --> B").is_empty());
 }
 
+#[test]
+fn every_metric_is_in_the_contract_with_scripts() {
+    let source = fs::read_to_string(root().join("src/cli/mount/metrics.rs")).unwrap();
+    let source = code(&source).split_whitespace().collect::<Vec<_>>().join(" ").replace("( \"", "(\"");
+    let names: Vec<&str> = source
+        .split("(\"")
+        .filter_map(|piece| piece.split_once("\", \""))
+        .filter(|(_, rest)| rest.starts_with("gauge\"") || rest.starts_with("counter\""))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(names.len() > 25, "only {names:?} were found");
+    let page = fs::read_to_string(root().join("docs/cli-abi.md")).unwrap();
+    for name in names {
+        assert!(page.contains(&format!("`walrusfs_{name}`")), "docs/cli-abi.md does not name walrusfs_{name}");
+    }
+}
+
 /// The documents call scripts by their names.
 #[test]
 fn scripts_can_be_executed() {
