@@ -1,4 +1,4 @@
-//! One filesystem error type carrying an errno, and the one table that makes errnos (design.md 12).
+//! One filesystem error type carrying an errno, and the one table that makes errnos.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Newtypes for every number that means something (design.md 12).
+//! Newtypes for every number that means something.
 //!
 //! A bare `u64` says nothing about what it counts; these do, and only carry the arithmetic that makes sense.
 
@@ -32,15 +32,15 @@ id! {
     Ino(u64)
 }
 id! {
-    /// A pack's number, from a counter in the tree, never reused (design.md 4).
+    /// A pack's number, from a counter in the tree, never reused.
     PackNo(u64)
 }
 id! {
-    /// The Drive's sequence: +1 on every commit (design.md 3).
+    /// The Drive's sequence: +1 on every commit.
     Sequence(u64)
 }
 id! {
-    /// Which master key sealed something; rotation starts the next one (design.md 5).
+    /// Which master key sealed something; rotation starts the next one.
     KeyEpoch(u32)
 }
 id! {
@@ -55,7 +55,7 @@ impl Ino {
     pub const DRIVE: Ino = Ino(0);
 }
 
-/// The 32 random bytes that name a drive in every key derivation and associated data (design.md 3).
+/// The 32 random bytes that name a drive in every key derivation and associated data (docs/format.md).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DriveUid(pub [u8; 32]);
 

@@ -1,4 +1,4 @@
-//! Where a user's things lie (design.md 13): five folders under `$WALRUSFS_HOME`, otherwise at their XDG places.
+//! Where a user's things lie (docs/cli-abi.md "Folders"): five folders under `$WALRUSFS_HOME`, otherwise at their XDG places.
 //!
 //! Two `$WALRUSFS_HOME`s are two machines as far as the program is concerned: nothing is shared between them. All five
 //! folders have mode 0700: even file names in them say what a user stores. Root without `HOME` (a mount unit, mount(8)

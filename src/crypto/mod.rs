@@ -1,4 +1,4 @@
-//! Keys and sealing: who may read a drive is decided here and nowhere else (design.md 4, 5).
+//! Keys and sealing: who may read a drive is decided here and nowhere else (docs/security.md).
 //!
 //! Two constructions only:
 //! - units of a pack: ChaCha20-Poly1305 under a key of that pack alone ([`PackCipher`]); the nonce is the byte offset of

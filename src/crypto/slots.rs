@@ -1,4 +1,4 @@
-//! Key slots: the master key wrapped once per way to open the drive (design.md 5).
+//! Key slots: the master key wrapped once per way to open the drive (docs/format.md "Key slots").
 //!
 //! A slot stands on the Drive object, so everything in it is public for ever, also after it was removed. Its body:
 //!

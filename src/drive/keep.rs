@@ -2,7 +2,7 @@
 //!
 //! Both lie in the keys folder, not in the state folder: they are what another machine needs, and forgetting the state
 //! must not make a machine believe an old Drive. A server that is not trusted can serve an old state of a Drive, seal
-//! and all; the sequence kept here is what tells (design.md 8).
+//! and all; the sequence kept here is what tells (docs/security.md).
 //!
 //! Promises: a key file is durable before this returns; the kept sequence never goes down, also when several
 //! processes write. Files have mode 0600, the folder 0700.

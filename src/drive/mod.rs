@@ -1,4 +1,4 @@
-//! The Drive: the one object on the chain that a filesystem hangs off, seen from the client (design.md 3, 8).
+//! The Drive: the one object on the chain that a filesystem hangs off, seen from the client (docs/drive.md).
 //!
 //! Why it exists: everything that must be agreed between machines (the root, the log, who writes, the storage, the
 //! keys) stands on the Drive, and every change of it is a transaction. This room reads the Drive, believes it only when

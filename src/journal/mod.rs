@@ -1,4 +1,4 @@
-//! What is promised to the user but not yet certified, durable on the local disk (design.md 6).
+//! What is promised to the user but not yet certified, durable on the local disk (docs/architecture.md "Data model").
 //!
 //! # Mechanism
 //!

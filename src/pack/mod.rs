@@ -1,4 +1,4 @@
-//! Packs: one blob on the network, holding sealed units (design.md 4; `docs/format.md` to the byte).
+//! Packs: one blob on the network, holding sealed units (`docs/format.md` to the byte).
 //!
 //! ```text
 //! header 48 B in clear | unit | unit | .. | index (sealed, padded inside) | trailer 48 B (sealed)

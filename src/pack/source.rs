@@ -21,7 +21,7 @@ pub struct PackRef {
     pub key_epoch: KeyEpoch,
 }
 
-/// The checkpoint that the Drive object names (design.md 3): where the root unit lies and how it is unsealed. The root
+/// The checkpoint that the Drive object names (docs/format.md "Root"): where the root unit lies and how it is unsealed. The root
 /// is never compressed, so its plaintext is `length` - 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RootRef {

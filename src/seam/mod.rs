@@ -1,5 +1,5 @@
-//! The seams through which tests reach the world: clock, randomness and the block file under journal and spool
-//! (design.md 12). Node transport and chain transport are seams of `walrus-client`.
+//! The seams through which tests reach the world: clock, randomness and the block file under journal and
+//! spool. Node transport and chain transport are seams of `walrus-client`.
 
 mod block_file;
 mod clock;

@@ -26,7 +26,7 @@ pub(super) struct Cycle<'a> {
     packs: Vec<NewPack>,
 }
 
-/// Certificates in one commit at most (design.md 3); a cut is bounded by the journal, so more is a configuration error.
+/// Certificates in one commit at most; a cut is bounded by the journal, so more is a configuration error.
 const MAX_CERTIFY: usize = 64;
 
 impl<'a> Cycle<'a> {

@@ -17,7 +17,7 @@ use futures::future::try_join_all;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a write waits for a full journal while the pipeline gets nowhere, before it fails (design.md 6). A slow network may take
+/// How long a write waits for a full journal while the pipeline gets nowhere, before it fails (docs/errors.md). A slow network may take
 /// an hour for what is in the journal: as long as slivers arrive, the write waits.
 const SPACE_PATIENCE: Duration = Duration::from_secs(30);
 

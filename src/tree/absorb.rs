@@ -1,5 +1,5 @@
 //! Small packs are absorbed: a pack that gets a root and is itself small takes over what lives in the newest small packs,
-//! so that few blobs stay behind, however small the commits (design.md 4).
+//! so that few blobs stay behind, however small the commits (docs/format.md "Commits").
 //!
 //! A pack's own index says what every unit is: a chunk names its file and offset, a node is decoded for its first key.
 //! With that, every live unit is found without walking the tree. Chunks move as they are (compressed, re-sealed under the

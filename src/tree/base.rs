@@ -19,7 +19,7 @@ pub(super) const VERSION: u16 = 1;
 /// Delta runs that a root may name.
 pub(super) const MAX_RUNS: usize = 8;
 
-/// Sealed lengths of a log entry, bytes (design.md 4): what an observer can tell of its size.
+/// Sealed lengths of a log entry, bytes (docs/format.md "Log entries"): what an observer can tell of its size.
 pub(super) const LOG_CLASSES: [usize; 4] = [256, 1024, 4096, 15 * 1024];
 
 /// Sealed bytes that the Drive's log may hold in all.

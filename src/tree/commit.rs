@@ -1,4 +1,4 @@
-//! From a cut to a commit: a log entry, a delta run, or a checkpoint (design.md 4; docs/format.md "Commits").
+//! From a cut to a commit: a log entry, a delta run, or a checkpoint (docs/format.md "Commits").
 //!
 //! [`Tree::draft`] accounts for the cut and says whether it fits the Drive's log. Then either [`Tree::commit_log`] makes
 //! the log entry, or [`Tree::commit_root`] writes into a pack: the cut, the log and the newest runs merged into one new
@@ -32,7 +32,7 @@ use crate::pack::{Origin, PackRef, PackSource, PackWriter, RootRef, UnitKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Packs below a quarter of the target size that may exist (design.md 4).
+/// Packs below a quarter of the target size that may exist.
 const SMALL_MAX: usize = 8;
 
 /// Packs that a root remembers as small, at most.

@@ -1,5 +1,5 @@
-//! The directory tree: everything a drive knows, as one sorted map seen through layers (design.md 4, 6;
-//! docs/architecture.md "Data model").
+//! The directory tree: everything a drive knows, as one sorted map seen through layers (docs/architecture.md
+//! "Data model").
 //!
 //! ```text
 //! top        changes since the last cut           in memory, every batch also in the journal

@@ -1,4 +1,5 @@
-//! Keys and records of the directory tree: one sorted key space for everything a drive knows (design.md 4).
+//! Keys and records of the directory tree: one sorted key space for everything a drive knows
+//! (docs/format.md "Keys and records of the tree").
 //!
 //! The byte order of an encoded key is the order of [`Key`]; encoded forms are in `docs/format.md`.
 //! Two spaces have a B+tree each, so that snapshots can keep one without the other: [`Space::Table`] (the pack table,
@@ -141,7 +142,7 @@ pub enum Body {
     Inline(#[serde(with = "serde_bytes")] Vec<u8>),
 }
 
-/// Largest file content kept inside the inode, bytes (design.md 4).
+/// Largest file content kept inside the inode, bytes.
 pub const INLINE_MAX: usize = 2048;
 
 /// An inode.

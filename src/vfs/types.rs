@@ -134,7 +134,7 @@ pub struct Opened {
     /// The handle for read, write, flush, fsync and release.
     pub handle: Handle,
     /// The kernel should not cache writes of this handle (`FOPEN_DIRECT_IO`): only the reserve of the local disk is left,
-    /// so `write(2)` itself must be able to fail (design.md 6).
+    /// so `write(2)` itself must be able to fail.
     pub direct_io: bool,
     /// Cached pages of earlier opens are still right (`FOPEN_KEEP_CACHE`).
     pub keep_cache: bool,
@@ -260,7 +260,7 @@ pub struct Needs {
     /// Dirty memory must reach the journal: `Vfs::write_back` with this scope on a thread that may block.
     pub write_back: Option<Scope>,
     /// The journal is full until a commit frees segments: wait for `Vfs::space_freed` with this number, as long as the pipeline
-    /// gets on, then answer `ENOSPC` (design.md 6).
+    /// gets on, then answer `ENOSPC` (docs/errors.md).
     pub space: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! One error type, its variants chosen by what a caller can do about it (design.md 12).
+//! One error type, its variants chosen by what a caller can do about it.
 
 use crate::wire::abort;
 use crate::wire::chain::ObjectId;

@@ -32,7 +32,7 @@ const SIZE: u64 = 50 << 30;
 /// Content of a full pack where the network takes blobs of that size, the unit in which capacity is used, bytes.
 const PACK: u64 = 64 << 20;
 
-/// Full packs of capacity that a drive keeps for itself: two packs and a checkpoint (design.md 6).
+/// Full packs of capacity that a drive keeps for itself: two packs and a checkpoint.
 const RESERVE: u64 = 3;
 
 /// MIST for the first commits of a new drive, beside what making it burns.
