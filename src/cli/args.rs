@@ -132,8 +132,8 @@ Examples:
     after_help = MOUNT_EXAMPLES
 )]
 pub struct MountArgs {
-    /// The drive (optional) and the folder to mount it on
-    #[arg(required = true, num_args = 1..=2, value_names = ["DRIVE", "MOUNTPOINT"])]
+    /// The folder to mount on; before it the drive, if it is not `default`
+    #[arg(required = true, num_args = 1..=2, value_name = "MOUNTPOINT")]
     pub targets: Vec<OsString>,
     /// Network to use
     #[command(flatten)]

@@ -74,7 +74,7 @@ impl Config {
             }
             Err(error) => return Err(Failure::from_io(format!("cannot read {}", path.display()), error)),
         };
-        misspelt(std::env::vars_os().map(|(name, _)| name))?;
+        refuse_misspelt(std::env::vars_os().map(|(name, _)| name))?;
         Self::parse(path, &text, |name| std::env::var_os(name))
     }
 
@@ -128,23 +128,33 @@ impl Config {
     }
 }
 
+/// The variables of `names` that look like ours and are none, each with what was probably meant, if anything.
+pub(super) fn unknown_variables(names: impl Iterator<Item = OsString>) -> Vec<(String, String)> {
+    const PREFIX: &str = "WALRUSFS_";
+    let known: Vec<String> = OPTIONS
+        .iter()
+        .filter_map(Spec::variable)
+        .chain([HOME_VARIABLE.to_owned(), "WALRUSFS_DIE_AT".to_owned()])
+        .collect();
+    let ours = names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with(PREFIX));
+    let unknown = ours.filter(|name| !known.contains(name));
+    unknown
+        .map(|name| {
+            // What they all begin with says nothing.
+            let ends = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
+            let suggestion = table::suggestion(&name[PREFIX.len()..], ends).replace(" `", &format!(" `{PREFIX}"));
+            (name, suggestion)
+        })
+        .collect()
+}
+
 /// Refuses a variable whose name is nearly one of ours: a setting that has no effect is worse than none. Other programs may have
 /// variables that begin like ours.
-fn misspelt(names: impl Iterator<Item = OsString>) -> Result<(), Failure> {
-    let known: Vec<String> = OPTIONS.iter().filter_map(Spec::variable).chain([HOME_VARIABLE.to_owned()]).collect();
-    for name in names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("WALRUSFS_")) {
-        if known.contains(&name) {
-            continue;
-        }
-        // What they all begin with says nothing.
-        let ends = known.iter().filter_map(|known| known.strip_prefix("WALRUSFS_"));
-        let suggestion = table::suggestion(&name["WALRUSFS_".len()..], ends);
-        if !suggestion.is_empty() {
-            let suggestion = suggestion.replace('`', "").replace("mean ", "mean WALRUSFS_");
-            return Err(Failure::usage(format!("the environment's {name} is no option{suggestion}")));
-        }
+fn refuse_misspelt(names: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    match unknown_variables(names).into_iter().find(|(_, suggestion)| !suggestion.is_empty()) {
+        Some((name, suggestion)) => Err(Failure::usage(format!("the environment's {name} is no option{suggestion}"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -471,8 +481,22 @@ durability = \"network\"
             let failure = failure.to_string();
             assert!(words.iter().all(|word| failure.contains(word)), "{text}: {failure}");
         }
+        for text in ["ro = 1", "cache_size = 1\ncache-size = 2", "[drive.\"a@b\"]\nro = true"] {
+            let failure = parse(text, &[]).unwrap_err().to_string();
+            assert!(failure.contains(", line "), "{text}: {failure}");
+        }
         let failure = parse("", &[("WALRUSFS_MEMORY", "lots")]).unwrap_err().to_string();
         assert!(failure.contains("WALRUSFS_MEMORY") && failure.contains("lots"), "{failure}");
+    }
+
+    #[test]
+    fn variables_that_mean_nothing() {
+        let names = ["WALRUSFS_HOME", "WALRUSFS_CACHE_SIZE", "WALRUSFS_CACHE_SIEZ", "WALRUSFS_NICENESS", "HOME"];
+        let found = unknown_variables(names.into_iter().map(OsString::from));
+        let meant = "; did you mean `WALRUSFS_CACHE_SIZE`?".to_owned();
+        assert_eq!(found, [("WALRUSFS_CACHE_SIEZ".into(), meant), ("WALRUSFS_NICENESS".into(), String::new())]);
+        assert!(refuse_misspelt(["WALRUSFS_NICENESS".into()].into_iter()).is_ok());
+        assert_eq!(refuse_misspelt(["WALRUSFS_CACHE_SIEZ".into()].into_iter()).unwrap_err().code(), Code::Usage);
     }
 
     #[test]

@@ -51,7 +51,12 @@ impl Cost {
 impl std::fmt::Display for Cost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (sui, wal) = (signed_coins(self.mist, "SUI"), signed_coins(self.frost, "WAL"));
-        write!(f, "{sui} and {wal} in {} of this machine since {}", count(self.transactions, "transaction"), time(self.since_ms))
+        write!(
+            f,
+            "{sui} and {wal} in {} of this machine since {}",
+            count(self.transactions, "transaction"),
+            time(self.since_ms)
+        )
     }
 }
 
@@ -75,7 +80,13 @@ impl CostBook {
     pub fn new(folder: PathBuf, executor: Arc<Executor>, exempt: Paid) -> Self {
         // What cannot be read now is said when it is booked.
         let cost = read(&folder.join(FILE)).ok().flatten();
-        Self { folder, executor, booked: Mutex::new((exempt, cost)), exempt: Mutex::new(exempt), writing: Mutex::new(()) }
+        Self {
+            folder,
+            executor,
+            booked: Mutex::new((exempt, cost)),
+            exempt: Mutex::new(exempt),
+            writing: Mutex::new(()),
+        }
     }
 
     /// What was just paid is for something else.

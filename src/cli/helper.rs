@@ -99,7 +99,9 @@ fn split(arguments: Vec<OsString>, flags: &str) -> Result<Split, Failure> {
             continue;
         };
         if letter_list.starts_with('-') {
-            return Err(Failure::usage(format!("unknown option `-{letter_list}`; options of the mount stand after -o")));
+            return Err(Failure::usage(format!(
+                "unknown option `-{letter_list}`; options of the mount stand after -o"
+            )));
         }
         let mut rest = letter_list.chars();
         while let Some(letter) = rest.next() {

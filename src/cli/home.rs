@@ -120,7 +120,8 @@ impl Home {
 /// Makes `dir` and its missing parents, and takes group and others' permissions off `dir` itself.
 pub fn private_dir(dir: &Path) -> Result<(), Failure> {
     let failed = |error| {
-        let what = format!("cannot make the folder {} ($WALRUSFS_HOME says where all folders shall lie)", dir.display());
+        let what =
+            format!("cannot make the folder {} ($WALRUSFS_HOME says where all folders shall lie)", dir.display());
         // Whatever is missing on the way to it, it is no drive or file that was asked for.
         Failure::new(Code::Failed, what).caused_by(error)
     };

@@ -22,10 +22,15 @@ pub struct Rates {
 }
 
 /// Counts of the past seconds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Meter(VecDeque<(Instant, Rates)>);
 
 impl Meter {
+    /// For counts that begin with nothing, now.
+    pub(super) fn new(now: Instant) -> Self {
+        Self(VecDeque::from([(now, Rates::default())]))
+    }
+
     /// Takes the counts of now.
     pub(super) fn note(&mut self, now: Instant, counts: Rates) {
         // One that is older than the span stays: the rate is over the whole of it.
@@ -57,11 +62,10 @@ mod tests {
 
     #[test]
     fn rates_are_over_the_last_ten_seconds() {
-        let (start, mut meter) = (Instant::now(), Meter::default());
+        let start = Instant::now();
+        let mut meter = Meter::new(start);
         let at = |second: u64| start + Duration::from_secs(second);
-        let counts = |written: u64| Rates { written, sent: 5 * written, fetched: 7 };
-        assert_eq!(meter.rates(at(3), counts(100)), Rates::default(), "nothing to compare with");
-        meter.note(at(0), counts(0));
+        let counts = |written: u64| Rates { written, sent: 5 * written, fetched: 0 };
         assert_eq!(meter.rates(start + Duration::from_millis(10), counts(100)), Rates::default());
         assert_eq!(meter.rates(at(2), counts(100)), Rates { written: 50, sent: 250, fetched: 0 });
         for second in 1..=60 {

@@ -143,13 +143,17 @@ pub(super) fn describe(status: &Status) -> String {
     };
     row("cache", format!("{}{hits}", output::bytes(status.cache_bytes)));
     if status.commits > 0 {
-        let packs = format!("{} in {}", output::bytes(status.uploaded_bytes), output::count(status.uploaded_packs, "pack"));
+        let packs =
+            format!("{} in {}", output::bytes(status.uploaded_bytes), output::count(status.uploaded_packs, "pack"));
         row("since mount", format!("{}, {packs}", output::count(status.commits, "commit")));
     }
     if status.transactions > 0 {
         let (sui, wal) =
             (output::signed_coins(status.paid_mist, "SUI"), output::signed_coins(status.paid_frost, "WAL"));
-        row("paid", format!("{sui} and {wal} in {} since the mount", output::count(status.transactions, "transaction")));
+        row(
+            "paid",
+            format!("{sui} and {wal} in {} since the mount", output::count(status.transactions, "transaction")),
+        );
     }
     if let Some(cost) = &status.cost {
         row("cost", cost.to_string());

@@ -263,3 +263,66 @@ fn umount_returns_when_the_process_has_ended() {
     }
     machine.umount(&mount);
 }
+
+/// A script must not take a part for the whole: what did not get to stdout is a failure, unless its reader wanted no more.
+#[test]
+fn what_cannot_be_written_to_stdout_is_a_failure() {
+    let machine = Machine::new();
+    for args in [&["config", "show", "--json"][..], &["status"], &["completions", "bash"], &["--help"], &["--version"]] {
+        let mut command = machine.command(args);
+        command.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+        let output = run_with_stdout(command);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("cannot write to stdout"), "{args:?}: {}", stderr(&output));
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = machine.command(args);
+        command.stdout(writer);
+        assert_eq!(run_with_stdout(command).status.code(), Some(0), "{args:?} with a reader that is gone");
+    }
+}
+
+/// With the stdout that it has.
+fn run_with_stdout(mut command: Command) -> Output {
+    command.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap()
+}
+
+#[test]
+fn a_misspelt_variable_is_refused_and_what_only_looks_makes_nothing() {
+    let machine = Machine::new();
+    let mut command = machine.command(&["config", "show"]);
+    command.env("WALRUSFS_CACHE_SIEZ", "3G");
+    let output = run(command, Duration::from_secs(20));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("did you mean `WALRUSFS_CACHE_SIZE`"), "{}", stderr(&output));
+    for args in [&["config", "path"][..], &["config", "show"], &["status"]] {
+        machine.ok(args);
+    }
+    assert!(fs::read_dir(machine.home()).unwrap().next().is_none(), "nothing was made");
+}
+
+/// An empty drive in the place of the one that was meant would look like a loss.
+#[test]
+fn no_drive_is_made_where_one_should_be() {
+    let mut machine = Machine::with_network(&["--nodes", "4", "--shards", "10"]);
+    let point = machine.mount_point();
+    let path = point.to_str().unwrap().to_owned();
+    let refused = |machine: &Machine, args: &[&str], words: &str| {
+        let output = machine.run(&[&["mount"], args, &[path.as_str()]].concat());
+        assert_eq!(output.status.code(), Some(11), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{args:?}: {}", stderr(&output));
+    };
+    refused(&machine, &["--read-only"], "a read-only mount makes none");
+    machine.mount_at(&point, &[]);
+    machine.umount(&point);
+    // The keys of another network, or of a local one that is lost.
+    let mut other = Machine::with_network(&["--nodes", "4", "--shards", "10"]);
+    fs::create_dir_all(other.home().join("keys")).unwrap();
+    for key in crate::harness::files(&machine.home().join("keys")) {
+        fs::copy(&key, other.home().join("keys").join(key.file_name().unwrap())).unwrap();
+    }
+    refused(&other, &[], "is it the right network");
+    other.ok(&["drive", "create", "default", "--capacity", "4G", "--yes"]);
+    other.mount_at(&point, &[]);
+    other.umount(&point);
+}

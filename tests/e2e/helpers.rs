@@ -42,9 +42,12 @@ mount /srv/media
 mount -o remount,ro /srv/media
 if touch /srv/media/other 2>/dev/null; then exit 1; fi
 walrusfs status /srv/media --json | grep -q '"read_only": true'
-# A flag of the kernel's is set and the others stay; what a remount cannot change is refused, and so is another drive.
+# A flag of the kernel's is set and the others stay, but for what the line in fstab says (rw); what a remount cannot change is refused,
+# and so is another drive.
 mount -o remount,noexec /srv/media
-findmnt -n -o OPTIONS /srv/media | grep -q '^ro,nosuid,nodev,noexec'
+findmnt -n -o OPTIONS /srv/media | grep -q '^rw,nosuid,nodev,noexec'
+mount -o remount,ro /srv/media
+findmnt -n -o OPTIONS /srv/media | grep -q '^ro,nosuid,nodev'
 if walrusfs mount default /srv/media -o remount,cache_size=1G 2>/srv/message; then exit 1; fi
 grep -q 'unmount and mount again' /srv/message
 if mount.walrusfs walrus:other /srv/media -o remount,rw 2>/srv/message; then exit 1; fi

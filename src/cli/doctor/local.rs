@@ -1,11 +1,10 @@
 //! What a mount needs of this machine.
 
 use super::Finding;
-use crate::cli::config::Config;
-use crate::cli::control::socket_of;
-use crate::cli::home::{HOME_VARIABLE, Home};
+use crate::cli::config::{Config, unknown_variables};
+use crate::cli::control::{Client, socket_of};
+use crate::cli::home::Home;
 use crate::cli::options::MountOptions;
-use crate::cli::options::table::{OPTIONS, Spec, suggestion};
 use crate::cli::output;
 use crate::fuse::Access;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
@@ -56,23 +55,11 @@ fn settings(home: &Home) -> (Vec<Finding>, MountOptions) {
             MountOptions::default()
         }
     };
-    findings.extend(unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())));
+    let unknown = unknown_variables(std::env::vars_os().map(|(name, _)| name));
+    findings.extend(unknown.into_iter().map(|(name, suggestion)| {
+        Finding::warning("environment", format!("${name} means nothing{suggestion}"), format!("unset {name}"))
+    }));
     (findings, options)
-}
-
-fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<Finding> {
-    let known: Vec<String> = OPTIONS
-        .iter()
-        .filter_map(Spec::variable)
-        .chain([HOME_VARIABLE.to_owned(), "WALRUSFS_DIE_AT".to_owned()])
-        .collect();
-    let unknown = names.filter(|name| name.starts_with("WALRUSFS_") && !known.contains(name));
-    unknown
-        .map(|name| {
-            let suggestion = suggestion(&name, known.iter().map(String::as_str));
-            Finding::warning("environment", format!("${name} means nothing{suggestion}"), format!("unset {name}"))
-        })
-        .collect()
 }
 
 fn device(path: &Path) -> Finding {
@@ -416,14 +403,6 @@ mod tests {
         let found = folder("keys folder", &keys);
         assert!(found.state == State::Failed && found.mend.unwrap().contains("chmod 600"));
         assert_eq!(folder("cache folder", &keys).state, State::Ok, "only keys are secret");
-    }
-
-    #[test]
-    fn variables_that_mean_nothing() {
-        let names = ["WALRUSFS_HOME", "WALRUSFS_CACHE_SIZE", "WALRUSFS_CACHE_SIE", "HOME"];
-        let found = unknown_variables(names.into_iter().map(str::to_owned));
-        assert_eq!(found.len(), 1);
-        assert!(found[0].found.contains("did you mean `WALRUSFS_CACHE_SIZE`"), "{}", found[0].found);
     }
 
     #[test]

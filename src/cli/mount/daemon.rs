@@ -47,7 +47,15 @@ fn bound_heap() {
     }
 }
 
+/// Keeps the keys in this process's memory out of core dumps, and away from other processes of the same user.
+fn keep_memory() {
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        tracing::debug!(%error, "a core dump of this process would hold keys");
+    }
+}
+
 fn live(home: &Home, handover: Handover, parent: &mut Parent) -> Result<(), Failure> {
+    keep_memory();
     bound_heap();
     logging::for_daemon(&handover.request.options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -58,4 +66,15 @@ fn live(home: &Home, handover: Handover, parent: &mut Parent) -> Result<(), Fail
     let result = runtime.block_on(serve::serve(home, handover, parent));
     runtime.shutdown_timeout(LAST_TASKS);
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_with_keys_is_in_no_core_dump() {
+        keep_memory();
+        assert_eq!(nix::sys::prctl::get_dumpable(), Ok(false));
+    }
 }

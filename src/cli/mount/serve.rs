@@ -124,7 +124,7 @@ pub(crate) async fn serve(home: &Home, handover: Handover, parent: &mut Parent) 
         drive: OnceLock::new(),
         mounted: OnceLock::new(),
         metrics: OnceLock::new(),
-        meter: Mutex::default(),
+        meter: Mutex::new(Meter::new(std::time::Instant::now())),
         orders,
     });
     let log = parent.is_some().then(|| log_of(home, &handover));

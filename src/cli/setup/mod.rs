@@ -252,6 +252,9 @@ async fn make_drive(
     super::mount::request::DriveName::parse(&label)?;
     if let Some(drive) = drives.into_iter().find(|drive| drive.label.as_ref() == Some(&label)) {
         dialogue.say(format!("The drive `{label}` exists; nothing is to be paid."));
+        if args.size.is_some() || args.epochs.is_some() {
+            dialogue.say("--size and --epochs are of a new drive: `walrusfs drive resize` and `drive extend` change one.");
+        }
         return Ok(existing(account, drive, label));
     }
     let walrus = account.client.state().await.map_err(client_failure("the network cannot be read"))?;
