@@ -268,7 +268,8 @@ fn umount_returns_when_the_process_has_ended() {
 #[test]
 fn what_cannot_be_written_to_stdout_is_a_failure() {
     let machine = Machine::new();
-    for args in [&["config", "show", "--json"][..], &["status"], &["completions", "bash"], &["--help"], &["--version"]] {
+    for args in [&["config", "show", "--json"][..], &["status"], &["completions", "bash"], &["--help"], &["--version"]]
+    {
         let mut command = machine.command(args);
         command.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
         let output = run_with_stdout(command);

@@ -108,7 +108,7 @@ fn a_mount_in_the_foreground_ends_with_its_terminal() {
     certified(&mut machine, &point, "file", &noise(1, 300_000));
 }
 
-/// Without the network an unmount still says what became of the data, in the words and numbers that are promised.
+/// S-END-3. Without the network an unmount still says what became of the data, in the words and numbers that are promised.
 #[test]
 fn an_unmount_without_the_network_says_that_the_data_is_safe() {
     let mut machine = small();
@@ -146,7 +146,7 @@ fn an_unmount_without_the_network_says_that_the_data_is_safe() {
     certified(&mut machine, &point, "three", &noise(3, 1 << 20));
 }
 
-/// Who asks for the end while it is under way waits with the first and hears the same; one signal in between does not cut it short.
+/// S-END-2. Who asks for the end while it is under way waits with the first and hears the same; one signal in between does not cut it short.
 #[test]
 fn those_who_unmount_at_once_hear_the_same() {
     let mut machine = small();
@@ -171,7 +171,7 @@ fn those_who_unmount_at_once_hear_the_same() {
     certified(&mut machine, &point, "file", &noise(1, 2 << 20));
 }
 
-/// umount(8): "detach the filesystem now, and clean up all references as soon as it is not busy anymore".
+/// S-END-1. umount(8): "detach the filesystem now, and clean up all references as soon as it is not busy anymore".
 #[test]
 fn what_is_detached_lazily_is_served_until_nobody_uses_it() {
     let mut machine = small();
@@ -206,7 +206,7 @@ fn what_is_detached_lazily_is_served_until_nobody_uses_it() {
     machine.umount(&point);
 }
 
-/// A mount process that does not answer keeps nobody from taking its mount away.
+/// S-END-4. A mount process that does not answer keeps nobody from taking its mount away.
 #[test]
 fn a_mount_whose_process_hangs_can_be_taken_away() {
     let mut machine = small();

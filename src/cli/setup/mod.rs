@@ -253,7 +253,8 @@ async fn make_drive(
     if let Some(drive) = drives.into_iter().find(|drive| drive.label.as_ref() == Some(&label)) {
         dialogue.say(format!("The drive `{label}` exists; nothing is to be paid."));
         if args.size.is_some() || args.epochs.is_some() {
-            dialogue.say("--size and --epochs are of a new drive: `walrusfs drive resize` and `drive extend` change one.");
+            dialogue
+                .say("--size and --epochs are of a new drive: `walrusfs drive resize` and `drive extend` change one.");
         }
         return Ok(existing(account, drive, label));
     }
