@@ -7,6 +7,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no users")]
 
 mod config;
+mod consent;
 mod contract;
 mod damage;
 mod data;
