@@ -2,7 +2,7 @@
 
 mod drive;
 
-pub use drive::{DriveArgs, DriveCommand, DriveCreateArgs, SecretArgs};
+pub use drive::{DriveArgs, DriveCommand, DriveCreateArgs, KeyCommand, SecretArgs};
 
 use super::devnet::DevnetArgs;
 use clap::{Args, Parser, Subcommand};

@@ -1,5 +1,6 @@
 //! `walrusfs drive`: making drives and managing their storage. What costs something shows its price first.
 
+mod keys;
 mod revive;
 
 pub(super) use super::consent::ask;
@@ -48,6 +49,7 @@ pub fn run(command: &DriveCommand) -> Result<(), Failure> {
                 let paid = resize(&home, drive, *capacity, *yes).await?;
                 paid.show(*json, || format!("{} of encoded capacity", output::bytes(paid.capacity_bytes)))
             }
+            DriveCommand::Key(command) => keys::run(&home, command).await,
         }
     })
 }

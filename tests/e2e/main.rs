@@ -17,6 +17,7 @@ mod fsck;
 mod harness;
 mod helpers;
 mod hot;
+mod keys;
 mod logs;
 mod networks;
 mod obstacles;

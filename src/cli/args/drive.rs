@@ -108,6 +108,9 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Ways to open a drive: list, add and remove them, or rotate the keys
+    #[command(subcommand)]
+    Key(KeyCommand),
 }
 
 /// A drive, and what it takes to open it.
@@ -134,6 +137,97 @@ pub struct SecretArgs {
     /// repeated
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Vec<PathBuf>,
+}
+
+/// `walrusfs drive key`
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// List the key slots of a drive
+    #[command(after_help = "\
+A drive has up to 16 slots, each with one way to open it. A slot stands on the chain, where anyone can see of which kind it is.
+`opens here` says that a key file or passphrase at hand opens it: the key file in the keys folder, or what was given.
+
+Examples:
+  walrusfs drive key list media
+  walrusfs drive key list secret --passphrase-file pass.txt --json")]
+    List {
+        /// The drive
+        #[command(flatten)]
+        drive: DriveArgs,
+        /// One JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add a way to open a drive
+    #[command(after_help = "\
+Without a file it asks at the terminal for a new passphrase, twice. A passphrase slot stands on a public chain for ever, also after
+it was removed, and anyone can guess at it there: a weak passphrase is refused, six random words are good. The drive must not be
+mounted for writing anywhere. It costs some gas.
+
+Examples:
+  walrusfs drive key add media --new-passphrase-file pass.txt
+  walrusfs drive key add media --new-key-file /media/usb/media.key
+  walrusfs drive key add media")]
+    Add {
+        /// The drive
+        #[command(flatten)]
+        drive: DriveArgs,
+        /// Open with the passphrase in this file (its first line)
+        #[arg(long, value_name = "FILE", conflicts_with = "new_key_file")]
+        new_passphrase_file: Option<PathBuf>,
+        /// Open with this key file; a new one is written when there is none
+        #[arg(long, value_name = "FILE")]
+        new_key_file: Option<PathBuf>,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a way to open a drive; never the last
+    #[command(after_help = "\
+From now on the drive as the chain shows it does not open that way. The chain does not forget: whoever has the key file or passphrase
+of the slot, and access to the chain's past, can still find the drive's key there, and with it everything that is and will be
+written, until the keys are rotated. Whoever has opened the drive before may have kept what was in it. The drive must not be
+mounted for writing anywhere. It costs some gas.
+
+Examples:
+  walrusfs drive key remove media 0
+  walrusfs drive key remove media 1 --passphrase-file pass.txt --yes")]
+    Remove {
+        /// The drive
+        #[command(flatten)]
+        drive: DriveArgs,
+        /// The slot, as `drive key list` numbers it
+        index: u32,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Give a drive a new key, for all that is written from now on
+    #[command(after_help = "\
+New data is sealed with a new key; what has been written already is not sealed again: it stays readable, for ever, to whoever
+had the old key and gets hold of the stored blobs. Every slot is made anew, with a new number, from the key file or passphrase
+that opens it: the key file in the keys folder, and what --key-file and --passphrase-file (each may be repeated) give; at a terminal
+missing passphrases are asked for. A slot that nothing at hand opens stops it, or is left out with --drop-others.
+
+The key files and passphrases themselves stay as they are. When one of them is in wrong hands, first add another
+(`drive key add`) and remove the slot that it opens (`drive key remove`), then rotate. The drive must not be mounted for writing
+anywhere; where it is mounted to be read, it must be mounted again. It costs some gas.
+
+Examples:
+  walrusfs drive key rotate media
+  walrusfs drive key rotate media --passphrase-file pass.txt --key-file /media/usb/media.key
+  walrusfs drive key rotate media --drop-others --json")]
+    Rotate {
+        /// The drive
+        #[command(flatten)]
+        drive: DriveArgs,
+        /// Leave out the slots that nothing at hand opens
+        #[arg(long)]
+        drop_others: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `walrusfs drive create`
