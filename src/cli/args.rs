@@ -1,5 +1,9 @@
 //! The command line as clap sees it: every command, its arguments and its help text.
 
+mod drive;
+
+pub use drive::{DriveArgs, DriveCommand, DriveCreateArgs, KeyCommand, SecretArgs};
+
 use super::devnet::DevnetArgs;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -105,6 +109,20 @@ pub struct NetworkArgs {
     /// FILE.yaml[#CONTEXT], a configuration of the Walrus or Sui command line
     #[arg(long, value_name = "NAME|FILE")]
     pub network: Option<String>,
+}
+
+/// Parses a number of epochs to pay for.
+fn parse_epochs(text: &str) -> Result<u32, String> {
+    let epochs = text.parse().ok().filter(|epochs| *epochs > 0);
+    epochs.ok_or_else(|| format!("`{text}` is not a number of epochs; write 1 or more"))
+}
+
+/// Parses a size that is paid for.
+fn parse_amount(text: &str) -> Result<u64, String> {
+    match super::options::parse_size(text)? {
+        0 => Err("nothing is no size to pay for; write 512M, 10G or a number of bytes".to_owned()),
+        bytes => Ok(bytes),
+    }
 }
 
 /// What `walrusfs mount --help` ends with: the options of `-o`, from their table.
@@ -242,10 +260,10 @@ pub struct SetupArgs {
     #[arg(long, value_name = "LABEL")]
     pub name: Option<String>,
     /// What should fit, for example 50G
-    #[arg(long, value_name = "SIZE", value_parser = super::options::parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_amount, allow_hyphen_values = true)]
     pub size: Option<u64>,
     /// Epochs to pay for
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_epochs, allow_negative_numbers = true)]
     pub epochs: Option<u32>,
     /// Do not ask; pay
     #[arg(short, long)]
@@ -331,10 +349,12 @@ find and mend is in docs/fsck.md. The exit code is 0 when nothing is wrong (any 
 Examples:
   walrusfs fsck default                 names, books and the storage pool
   walrusfs fsck default --deep          also read every byte and ask every node
-  walrusfs fsck walrus:media --repair")]
+  walrusfs fsck walrus:media --repair
+  walrusfs fsck secret --passphrase-file pass.txt")]
 pub struct FsckArgs {
-    /// Label or object id
-    pub drive: String,
+    /// The drive
+    #[command(flatten)]
+    pub drive: DriveArgs,
     /// Mend what can be mended
     #[arg(long)]
     pub repair: bool,
@@ -344,9 +364,6 @@ pub struct FsckArgs {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
-    /// Network to use
-    #[command(flatten)]
-    pub network: NetworkArgs,
 }
 
 /// `walrusfs recover`
@@ -360,152 +377,12 @@ anywhere.
 Examples:
   walrusfs recover default")]
 pub struct RecoverArgs {
-    /// Label or object id
-    pub drive: String,
+    /// The drive
+    #[command(flatten)]
+    pub drive: DriveArgs,
     /// One JSON array
     #[arg(long)]
     pub json: bool,
-    /// Network to use
-    #[command(flatten)]
-    pub network: NetworkArgs,
-}
-
-/// `walrusfs drive`
-#[derive(Debug, Subcommand)]
-pub enum DriveCommand {
-    /// Create a drive: its object on chain, its storage pool and its key
-    #[command(after_help = "\
-Examples:
-  walrusfs drive create media --capacity 512G --epochs 26
-  walrusfs drive create secret --passphrase-file pass.txt
-  walrusfs drive create media --yes --json")]
-    Create(DriveCreateArgs),
-    /// List the drives that the wallet owns
-    #[command(after_help = "\
-Examples:
-  walrusfs drive list
-  walrusfs drive list --json")]
-    List {
-        /// Network to use
-        #[command(flatten)]
-        network: NetworkArgs,
-        /// One JSON array
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show one drive
-    #[command(after_help = "\
-Examples:
-  walrusfs drive info default
-  walrusfs drive info walrus:media --json")]
-    Info {
-        /// Label or object id
-        drive: String,
-        /// Network to use
-        #[command(flatten)]
-        network: NetworkArgs,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
-    /// Pay for more epochs; the price is shown first
-    #[command(after_help = "\
-Examples:
-  walrusfs drive extend media --epochs 13
-  walrusfs drive extend media --epochs 1 --yes --json")]
-    Extend {
-        /// Label or object id
-        drive: String,
-        /// Epochs to add
-        #[arg(long, value_name = "N")]
-        epochs: u32,
-        /// Do not ask
-        #[arg(short, long)]
-        yes: bool,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-        /// Network to use
-        #[command(flatten)]
-        network: NetworkArgs,
-    },
-    /// Give a drive whose storage has ended a new pool, and store in it what this machine still has
-    #[command(after_help = "\
-What has ended cannot be paid for any more: the nodes drop it. A new pool is bought (its price is shown first), and every
-pack that this machine's cache, or a node, still has is stored in it. The drive must not be mounted meanwhile. Running it
-again goes on where it was stopped.
-
-Examples:
-  walrusfs drive revive media --epochs 26
-  walrusfs drive revive media --capacity 64G --yes --json")]
-    Revive {
-        /// Label or object id
-        drive: String,
-        /// Encoded capacity of the new pool; that of the old one when absent
-        #[arg(long, value_name = "SIZE", value_parser = super::options::parse_size)]
-        capacity: Option<u64>,
-        /// Epochs to pay for
-        #[arg(long, value_name = "N")]
-        epochs: Option<u32>,
-        /// Do not ask
-        #[arg(short, long)]
-        yes: bool,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-        /// Network to use
-        #[command(flatten)]
-        network: NetworkArgs,
-    },
-    /// Pay for more capacity; the price is shown first
-    #[command(after_help = "\
-Examples:
-  walrusfs drive resize media --capacity 1T
-  walrusfs drive resize media --capacity 1T --yes --json")]
-    Resize {
-        /// Label or object id
-        drive: String,
-        /// New encoded capacity in all, for example 512G
-        #[arg(long, value_name = "SIZE", value_parser = super::options::parse_size)]
-        capacity: u64,
-        /// Do not ask
-        #[arg(short, long)]
-        yes: bool,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-        /// Network to use
-        #[command(flatten)]
-        network: NetworkArgs,
-    },
-}
-
-/// `walrusfs drive create`
-#[derive(Debug, Args)]
-pub struct DriveCreateArgs {
-    /// The drive's name: seen only by those who hold its key
-    pub label: String,
-    /// Encoded capacity to buy (about 4.5 times what fits), for example 256G
-    #[arg(long, value_name = "SIZE", value_parser = super::options::parse_size)]
-    pub capacity: Option<u64>,
-    /// Epochs to pay for; without it, as many as the network sells on the local one, and one on others
-    #[arg(long, value_name = "N")]
-    pub epochs: Option<u32>,
-    /// Add a key slot for the passphrase in this file (its first line)
-    #[arg(long, value_name = "FILE")]
-    pub passphrase_file: Option<PathBuf>,
-    /// Write the drive's key here instead of to the keys folder
-    #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
-    /// Do not ask
-    #[arg(short, long)]
-    pub yes: bool,
-    /// One JSON object
-    #[arg(long)]
-    pub json: bool,
-    /// Network to use
-    #[command(flatten)]
-    pub network: NetworkArgs,
 }
 
 /// `walrusfs wallet`
@@ -612,17 +489,20 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-    /// Store a file and print its blob id
+    /// Store a file and print its blob id; the price is shown first
     #[command(after_help = "\
 Examples:
   walrusfs blob put video.mp4 --epochs 5
-  walrusfs blob put video.mp4 --json")]
+  walrusfs blob put video.mp4 --yes --json")]
     Put {
         /// The file
         file: PathBuf,
         /// Epochs to store it for
-        #[arg(long, value_name = "N", default_value_t = 1)]
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_epochs, allow_negative_numbers = true)]
         epochs: u32,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
         /// One JSON object
         #[arg(long)]
         json: bool,

@@ -4,8 +4,10 @@ use super::args::{BlobCommand, NetworkArgs};
 use super::exit::{Code, Failure};
 use super::home::Home;
 use super::output::Progress;
+use super::session::Purse;
 use super::wallet::{block_on, client_failure, purse};
-use super::{output, session};
+use super::{consent, output, session};
+use crate::drive::{Quote, check_epochs};
 use redstuff::quilt::QuiltPatchId;
 use redstuff::{BlobId, Consistency, Encoder, Params};
 use serde::Serialize;
@@ -28,7 +30,7 @@ const STEP: u64 = 64 << 20;
 pub fn run(command: &BlobCommand) -> Result<(), Failure> {
     match command {
         BlobCommand::Id { file, shards, json } => id(file, *shards, *json),
-        BlobCommand::Put { file, epochs, network, json } => put(file, *epochs, network, *json),
+        BlobCommand::Put { file, epochs, yes, network, json } => put(file, *epochs, *yes, network, *json),
         BlobCommand::Get { id, patch, output, range, network } => {
             let range = range.as_deref().map(parse_range).transpose()?;
             let source = Source::parse(id, patch.as_deref())?;
@@ -61,10 +63,7 @@ fn id(path: &Path, shards: u16, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn put(path: &Path, epochs: u32, network: &NetworkArgs, json: bool) -> Result<(), Failure> {
-    if epochs == 0 {
-        return Err(Failure::usage("a blob is stored for at least one epoch"));
-    }
+fn put(path: &Path, epochs: u32, yes: bool, network: &NetworkArgs, json: bool) -> Result<(), Failure> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|mut file| file.read_to_end(&mut bytes))
@@ -75,12 +74,13 @@ fn put(path: &Path, epochs: u32, network: &NetworkArgs, json: bool) -> Result<()
         let storing = || client_failure("the blob cannot be stored");
         let state = purse.client.state().await.map_err(storing())?;
         let size = bytes.len() as u64;
-        let cost = purse.client.blob_cost(size, epochs).await.map_err(storing())?;
-        purse.fund(cost).await?;
+        check_epochs(&state, state.epoch().saturating_add(epochs))
+            .map_err(|error| Failure::from_fs("the blob cannot be stored", error))?;
         let encoder = encoder(state.n_shards())?;
         let encoded = tokio::task::block_in_place(|| encoder.encode(bytes)).map_err(|error| {
             Failure::new(Code::Failed, format!("{} cannot be encoded", path.display())).caused_by(error)
         })?;
+        let frost = agree_on_blob(&purse, encoded.blob_id(), size, epochs, yes).await?;
         let progress = Arc::new(Progress::new());
         progress.show("storing");
         let hook = {
@@ -98,6 +98,7 @@ fn put(path: &Path, epochs: u32, network: &NetworkArgs, json: bool) -> Result<()
                 size,
                 end_epoch: stored.end_epoch,
                 already_certified: stored.already_certified,
+                frost,
             });
         }
         output::line(stored.blob_id);
@@ -112,6 +113,34 @@ struct Stored {
     size: u64,
     end_epoch: u32,
     already_certified: bool,
+    /// What was paid for it, beside gas.
+    frost: u64,
+}
+
+/// Shows what storing a blob costs, asks, and gets the money where it is free; answers the price. What the wallet has
+/// stored (or paid for, in a run that was stopped) costs nothing again.
+async fn agree_on_blob(purse: &Purse, id: &BlobId, size: u64, epochs: u32, yes: bool) -> Result<u64, Failure> {
+    let storing = || client_failure("the blob cannot be stored");
+    purse.executor.settle().await.map_err(storing())?;
+    let owner = purse.executor.wallet().address();
+    if purse.client.has_paid_for(&owner, id, epochs).await.map_err(storing())? {
+        output::note("this wallet has paid for this blob already; nothing is to be paid");
+        return Ok(0);
+    }
+    let state = purse.client.state().await.map_err(storing())?;
+    let seen = purse.client.blob_cost(size, epochs).await.map_err(storing())?;
+    let term = if epochs == 1 { "1 epoch".to_owned() } else { format!("{epochs} epochs") };
+    let quote = Quote { frost: seen, bytes: size, epochs, end_epoch: state.epoch().saturating_add(epochs) };
+    consent::agree(&format!("storing {} for {term}", output::bytes(size)), &quote, yes)?;
+    // An answer may take as long as it likes, and a price may change meanwhile.
+    purse.client.chain().refresh().await.map_err(storing())?;
+    let now = purse.client.blob_cost(size, epochs).await.map_err(storing())?;
+    if now > seen {
+        let now = output::coins(now, "WAL");
+        return Err(Failure::new(Code::Failed, format!("nothing was paid: the price went up to {now}; ask again")));
+    }
+    purse.fund(now).await?;
+    Ok(now)
 }
 
 fn blob_id(text: &str) -> Result<BlobId, Failure> {

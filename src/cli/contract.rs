@@ -5,7 +5,7 @@ use super::exit::{Code, Failure};
 use super::home::Home;
 use super::session::{self, Purse};
 use super::wallet::{block_on, client_failure, purse};
-use super::{drive, home, output};
+use super::{consent, home, output};
 use crate::drive::package::Package;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -39,7 +39,7 @@ pub fn run(command: &ContractCommand) -> Result<(), Failure> {
                 format!("the network {name} has the package: {id} (--again for another)"),
             ));
         }
-        drive::ask(&format!("publishing the package on {} burns up to 1 SUI; go on?", known.name), *yes)?;
+        consent::ask(&format!("publishing the package on {} burns up to 1 SUI; go on?", known.name), *yes)?;
         output::line(publish(&home, network, &purse, &package).await?);
         Ok(())
     })

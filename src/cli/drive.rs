@@ -1,21 +1,27 @@
 //! `walrusfs drive`: making drives and managing their storage. What costs something shows its price first.
 
+mod keys;
 mod revive;
 
-use super::args::{DriveCommand, DriveCreateArgs, NetworkArgs};
+pub(super) use super::consent::ask;
+
+use super::args::{DriveArgs, DriveCommand, DriveCreateArgs, NetworkArgs, SecretArgs};
+use super::config::Config;
+use super::consent::{agree, nobody};
 use super::cost::Cost;
 use super::exit::{Code, Failure};
 use super::home::Home;
 use super::mount::assemble;
 use super::mount::request::DriveName;
 use super::output;
+use super::secrets;
 use super::session::Account;
 use super::wallet::{account, block_on, client_failure};
 use crate::drive::{CreateOptions, DriveClient, Quote, Secrets};
-use crate::error::FsResult;
+use crate::error::{FsResult, Kind};
 use crate::seam::{Clock, SystemClock};
 use serde::Serialize;
-use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
 
 /// Encoded capacity of a new drive unless told otherwise, bytes.
 const CAPACITY: u64 = 256 << 30;
@@ -29,48 +35,23 @@ pub fn run(command: &DriveCommand) -> Result<(), Failure> {
     block_on(async {
         match command {
             DriveCommand::Create(args) => create(&home, args).await,
-            DriveCommand::List { network, json } => list(&home, network, *json).await,
-            DriveCommand::Info { drive, network, json } => info(&home, drive, network, *json).await,
-            DriveCommand::Extend { drive, epochs, yes, json, network } => {
-                let paid = extend(&home, drive, *epochs, *yes, network).await?;
+            DriveCommand::List { network, secrets, json } => list(&home, network, secrets, *json).await,
+            DriveCommand::Info { drive, json } => info(&home, drive, *json).await,
+            DriveCommand::Extend { drive, epochs, yes, json } => {
+                let paid = extend(&home, drive, *epochs, *yes).await?;
                 paid.show(*json, || format!("paid until epoch {}", paid.end_epoch))
             }
-            DriveCommand::Revive { drive, capacity, epochs, yes, json, network } => {
+            DriveCommand::Revive { drive, capacity, epochs, yes, json } => {
                 let wanted = Wanted { capacity: *capacity, epochs: *epochs };
-                revive::run(&home, drive, wanted, (*yes, *json), network).await
+                revive::run(&home, drive, wanted, (*yes, *json)).await
             }
-            DriveCommand::Resize { drive, capacity, yes, json, network } => {
-                let paid = resize(&home, drive, *capacity, *yes, network).await?;
+            DriveCommand::Resize { drive, capacity, yes, json } => {
+                let paid = resize(&home, drive, *capacity, *yes).await?;
                 paid.show(*json, || format!("{} of encoded capacity", output::bytes(paid.capacity_bytes)))
             }
+            DriveCommand::Key(command) => keys::run(&home, command).await,
         }
     })
-}
-
-/// Shows a price; asks when somebody is there to answer and did not answer in advance.
-fn agree(what: &str, quote: &Quote, yes: bool) -> Result<(), Failure> {
-    output::note(format!("{what} costs {} (paid until epoch {})", output::coins(quote.frost, "WAL"), quote.end_epoch));
-    ask("pay?", yes)
-}
-
-/// Asks, when somebody is there to answer and did not answer in advance.
-///
-/// # Errors
-/// The answer is not yes.
-pub(super) fn ask(question: &str, yes: bool) -> Result<(), Failure> {
-    if yes || !std::io::stdin().is_terminal() {
-        return Ok(());
-    }
-    let _ = write!(std::io::stderr(), "{question} [y/N] ");
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| Failure::from_io("cannot read the answer", error))?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::new(Code::Failed, "nothing was paid")),
-    }
 }
 
 async fn create(home: &Home, args: &DriveCreateArgs) -> Result<(), Failure> {
@@ -81,7 +62,7 @@ async fn create(home: &Home, args: &DriveCreateArgs) -> Result<(), Failure> {
         return Err(Failure::usage("a new drive opens with a passphrase or with a key file; give one of them"));
     }
     let secret = match &args.passphrase_file {
-        Some(path) => Some(assemble::passphrase_of(path)?),
+        Some(path) => Some(secrets::passphrase_of(path)?),
         None => None,
     };
     let key_file = args
@@ -89,6 +70,9 @@ async fn create(home: &Home, args: &DriveCreateArgs) -> Result<(), Failure> {
         .as_ref()
         .map(|path| std::path::absolute(path).map_err(|error| Failure::from_io("the key file's path", error)))
         .transpose()?;
+    if let Some(path) = &key_file {
+        check_new_key_file(path)?;
+    }
     let mut account = account(home, &args.network).await?;
     let making = |error| Failure::from_fs(format!("the drive `{label}` cannot be made"), error);
     let wanted = Wanted { capacity: args.capacity, epochs: args.epochs };
@@ -107,6 +91,16 @@ async fn create(home: &Home, args: &DriveCreateArgs) -> Result<(), Failure> {
         output::note(format!("its key is in {}: keep a copy, without it nothing can be read", path.display()));
     }
     Ok(())
+}
+
+/// Whether a new key file can be written there, looked at before anything is paid.
+fn check_new_key_file(path: &Path) -> Result<(), Failure> {
+    let failed = |code, why: &str| Err(Failure::new(code, format!("the key file {} {why}", path.display())));
+    match path.parent() {
+        Some(folder) if !folder.is_dir() => failed(Code::NotFound, "cannot be written: its folder does not exist"),
+        _ if path.exists() => failed(Code::Failed, "exists already: a new drive's key goes to a new file"),
+        _ => Ok(()),
+    }
 }
 
 /// What a new pool shall be, where the user said it.
@@ -148,13 +142,11 @@ struct Listed {
     sequence: u64,
 }
 
-async fn list(home: &Home, network: &NetworkArgs, json: bool) -> Result<(), Failure> {
+async fn list(home: &Home, network: &NetworkArgs, named: &SecretArgs, json: bool) -> Result<(), Failure> {
+    let secrets = secrets::given(&Config::load(home)?.options(None)?, named)?;
     let account = account(home, network).await?;
-    let drives = account
-        .session
-        .list(&Secrets::default())
-        .await
-        .map_err(|error| Failure::from_fs("the drives cannot be listed", error))?;
+    let drives =
+        account.session.list(&secrets).await.map_err(|error| Failure::from_fs("the drives cannot be listed", error))?;
     let listed: Vec<Listed> = drives
         .into_iter()
         .map(|drive| Listed { id: drive.id.to_string(), label: drive.label, sequence: drive.sequence.0 })
@@ -163,21 +155,50 @@ async fn list(home: &Home, network: &NetworkArgs, json: bool) -> Result<(), Fail
         return output::json(&listed);
     }
     for Listed { id, label, sequence } in listed {
-        let label = label.unwrap_or_else(|| "(locked: no key of this home opens it)".to_owned());
+        let label = label.unwrap_or_else(|| "(locked: nothing at hand opens it)".to_owned());
         output::line(format!("{id}  sequence {sequence}  {label}"));
     }
     Ok(())
 }
 
-/// Opens the drive that `name` names with what this home has.
-pub(crate) async fn open(home: &Home, name: &str, network: &NetworkArgs) -> Result<(Account, DriveClient), Failure> {
-    let name = assemble::drive_name(&DriveName::parse(name)?)?;
-    let account = account(home, network).await?;
-    let drive = DriveClient::open(&account.session, &name, &Secrets::default(), assemble::holder(home)?)
-        .await
-        .map_err(|error| Failure::from_fs(format!("drive {name} cannot be opened"), error))?;
-    account.pays_for(home, &drive);
+/// Opens a drive with all that opens it for a mount, and with what the command line gives beside.
+///
+/// # Errors
+/// As [`open_keeping_secrets`].
+pub(super) async fn open(home: &Home, target: &DriveArgs) -> Result<(Account, DriveClient), Failure> {
+    let (account, drive, _) = open_keeping_secrets(home, target).await?;
     Ok((account, drive))
+}
+
+/// The same; also answers what was given to open it.
+///
+/// # Errors
+/// [`Code::WrongKey`] when nothing opens it; [`Code::NotFound`]; what network, wallet or configuration refused.
+async fn open_keeping_secrets(home: &Home, target: &DriveArgs) -> Result<(Account, DriveClient, Secrets), Failure> {
+    let parsed = DriveName::parse(&target.name)?;
+    let name = assemble::drive_name(&parsed)?;
+    let options = Config::load(home)?.options(Some(&parsed))?;
+    let mut secrets = secrets::given(&options, &target.secrets)?;
+    let network = NetworkArgs { network: target.network.network.clone().or(options.network) };
+    let account = account(home, &network).await?;
+    let holder = assemble::holder(home)?;
+    let mut opened = DriveClient::open(&account.session, &name, &secrets, holder).await;
+    if opened.as_ref().is_err_and(|error| error.kind() == Kind::WrongKey) && secrets.0.is_empty() && nobody().is_none()
+    {
+        secrets.0.push(secrets::typed(&parsed.source())?);
+        opened = DriveClient::open(&account.session, &name, &secrets, holder).await;
+    }
+    let drive = opened.map_err(|error| {
+        let advice = match error.kind() {
+            Kind::WrongKey if secrets.0.is_empty() => {
+                " with what this home has; give --key-file FILE or --passphrase-file FILE, or run at a terminal"
+            }
+            _ => "",
+        };
+        Failure::from_fs(format!("drive {name} cannot be opened{advice}"), error)
+    })?;
+    account.pays_for(home, &drive);
+    Ok((account, drive, secrets))
 }
 
 #[derive(Serialize)]
@@ -198,8 +219,8 @@ struct Info {
     cost: Option<Cost>,
 }
 
-async fn info(home: &Home, name: &str, network: &NetworkArgs, json: bool) -> Result<(), Failure> {
-    let (account, drive) = open(home, name, network).await?;
+async fn info(home: &Home, target: &DriveArgs, json: bool) -> Result<(), Failure> {
+    let (account, drive) = open(home, target).await?;
     let walrus = account.client.state().await.map_err(client_failure("the network cannot be read"))?;
     let state = drive.state();
     let info = Info {
@@ -257,8 +278,9 @@ impl Paid {
     }
 }
 
-async fn extend(home: &Home, name: &str, epochs: u32, yes: bool, network: &NetworkArgs) -> Result<Paid, Failure> {
-    let (mut account, drive) = open(home, name, network).await?;
+async fn extend(home: &Home, target: &DriveArgs, epochs: u32, yes: bool) -> Result<Paid, Failure> {
+    let name = &target.name;
+    let (mut account, drive) = open(home, target).await?;
     let extending = |error| Failure::from_fs(format!("drive {name} cannot be extended"), error);
     let quote = drive.quote_extend(epochs).await.map_err(extending)?;
     agree(&format!("{epochs} more epochs"), &quote, yes)?;
@@ -268,9 +290,17 @@ async fn extend(home: &Home, name: &str, epochs: u32, yes: bool, network: &Netwo
     Ok(Paid { id, frost: quote.frost, capacity_bytes: pool.capacity, end_epoch: pool.end_epoch, key_file: None })
 }
 
-async fn resize(home: &Home, name: &str, capacity: u64, yes: bool, network: &NetworkArgs) -> Result<Paid, Failure> {
-    let (mut account, drive) = open(home, name, network).await?;
+async fn resize(home: &Home, target: &DriveArgs, capacity: u64, yes: bool) -> Result<Paid, Failure> {
+    let name = &target.name;
+    let (mut account, drive) = open(home, target).await?;
     let growing = |error| Failure::from_fs(format!("drive {name} cannot be resized"), error);
+    let has = drive.state().pool.capacity;
+    if capacity <= has {
+        let (has, wanted) = (output::bytes(has), output::bytes(capacity));
+        let why =
+            format!("it has {has} of encoded capacity, and {wanted} is not more: capacity is bought, never given back");
+        return Err(Failure::new(Code::Failed, format!("drive {name} cannot be resized: {why}")));
+    }
     let quote = drive.quote_resize(capacity).await.map_err(growing)?;
     agree(&format!("{} more of encoded capacity", output::bytes(quote.bytes)), &quote, yes)?;
     account.fund(with_margin(quote.frost)).await?;

@@ -166,9 +166,10 @@ impl fmt::Display for Failure {
         let mut next = self.source.as_deref().map(|source| source as &dyn Error);
         while let Some(error) = next {
             let text = error.to_string();
-            // Many errors repeat their cause in their own text; once is enough.
+            // Many errors repeat their cause in their own text, or begin with what was being done; once is enough.
             if !said.contains(&text) {
-                write!(f, ": {text}")?;
+                let more = text.strip_prefix(&said).and_then(|more| more.strip_prefix(": ")).unwrap_or(&text);
+                write!(f, ": {more}")?;
                 said = text;
             }
             next = error.source();
@@ -203,5 +204,9 @@ mod tests {
         assert_eq!(failure.to_string(), "cannot open drive walrus:a: the key file opens no slot");
         let repeated = Failure::new(Code::Failed, "a: b").caused_by(FsError::new(Kind::Internal, "b"));
         assert_eq!(repeated.to_string(), "a: b");
+        let begun = Failure::new(Code::Failed, "a").caused_by(FsError::new(Kind::Internal, "a: b"));
+        assert_eq!(begun.to_string(), "a: b");
+        let longer = Failure::new(Code::Failed, "a").caused_by(FsError::new(Kind::Internal, "ab: c"));
+        assert_eq!(longer.to_string(), "a: ab: c");
     }
 }

@@ -20,12 +20,13 @@ const PRINTED: usize = 200;
 /// [`Code::Corrupt`] when something is wrong and stays so; what the network or the lease refused.
 pub fn run(args: &FsckArgs) -> Result<(), Failure> {
     let home = Home::open()?;
+    let name = &args.drive.name;
     block_on(async {
-        let (account, client) = drive::open(&home, &args.drive, &args.network).await?;
+        let (account, client) = drive::open(&home, &args.drive).await?;
         let access = Access { read_only: !args.repair, damaged: true };
         let service = unmounted::unmounted(&home, &account, client, access).await?;
         let parts = &service.parts;
-        let checking = |error| Failure::from_fs(format!("{} cannot be checked", args.drive), error);
+        let checking = |error| Failure::from_fs(format!("{name} cannot be checked"), error);
         if args.repair && !parts.tree.has_lost_units() {
             // What the journal holds is part of the drive; a damaged one takes it with the first commit that mends.
             service.engine.sync().await.map_err(checking)?;
@@ -54,7 +55,7 @@ pub fn run(args: &FsckArgs) -> Result<(), Failure> {
         } else {
             print(&mended, args.repair);
         }
-        conclude(&args.drive, &mended.after, args.repair)
+        conclude(name, &mended.after, args.repair)
     })
 }
 

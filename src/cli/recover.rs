@@ -16,26 +16,27 @@ use std::sync::Arc;
 /// [`Code::Corrupt`] when some of it cannot be read; what network, lease or disk refused.
 pub fn run(args: &RecoverArgs) -> Result<(), Failure> {
     let home = Home::open()?;
+    let name = &args.drive.name;
     block_on(async {
-        let (account, client) = drive::open(&home, &args.drive, &args.network).await?;
+        let (account, client) = drive::open(&home, &args.drive).await?;
         let aside = unmounted::set_aside(&home, &client).await?;
         if aside.is_empty() {
-            output::note(format!("there is nothing to recover: this machine has no changes that {} lacks", args.drive));
+            output::note(format!("there is nothing to recover: this machine has no changes that {name} lacks"));
             return if args.json { output::json(&Vec::<Kept>::new()) } else { Ok(()) };
         }
         let service = unmounted::unmounted(&home, &account, client, Access::default()).await?;
         let parts = &service.parts;
         let loader = service.engine.loader().clone();
         let theirs = Side { vfs: Arc::clone(&parts.vfs), tree: Arc::clone(&parts.tree), loader };
-        let failed = |error| Failure::from_fs(format!("the changes cannot be added to {}", args.drive), error);
+        let failed = |error| Failure::from_fs(format!("the changes cannot be added to {name}"), error);
         let mut all = Vec::new();
         let mut left = Vec::new();
         for dir in aside {
             let (ours, batches, lost) = unmounted::own_side(&service, &dir).await?;
             lost.iter().for_each(output::note);
             // The same journal makes the same names, however often this is tried.
-            let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let mark = name.find("conflict-").map_or(&*name, |at| &name[at..]);
+            let folder = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let mark = folder.find("conflict-").map_or(&*folder, |at| &folder[at..]);
             let kept = keep_both(&ours, &theirs, &batches, mark).await.map_err(failed)?;
             service.engine.sync().await.map_err(failed)?;
             if kept.iter().any(|kept| matches!(kept, Kept::Lost { .. })) {

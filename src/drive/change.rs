@@ -1,4 +1,4 @@
-//! Changes of a drive: registering packs, committing, sweeping orphans, key slots.
+//! Changes of a drive: registering packs, committing, sweeping orphans.
 //!
 //! Every transaction here names the sequence that this machine has verified and the lease of this machine; the chain
 //! refuses it whole when either is no longer so. Walrus calls run between `take_pool` and `put_pool`, so the pool is
@@ -6,11 +6,10 @@
 
 use super::client::DriveClient;
 use super::failure::{chain_error, is_wrong_sequence};
-use super::object::{DriveObject, KeySlot, MAX_APPEND, MAX_KEYRING, MAX_LOG};
+use super::object::{DriveObject, MAX_APPEND, MAX_LOG};
 use super::seal::{self, CommitTag, SealFacts};
 use super::state::DriveState;
-use crate::crypto::slots::{self, SlotPlace, SlotSecret};
-use crate::crypto::{KeyRing, MasterKey};
+use crate::crypto::KeyRing;
 use crate::error::{FsError, FsResult, Kind};
 use crate::ids::Sequence;
 use crate::pack::RootRef;
@@ -286,119 +285,6 @@ impl DriveClient {
         found.map_err(|error| chain_error("cannot read which packs are registered", error))
     }
 
-    /// Adds a way to open the drive; answers its index. A passphrase slot stands on the chain for ever: say so to the user.
-    pub async fn add_slot(&self, secret: &SlotSecret) -> FsResult<u32> {
-        let _one = self.changing.lock().await;
-        self.settle().await?;
-        let state = self.refresh().await?;
-        let keys = self.keys();
-        let index = state.object.next_slot()?;
-        let place = SlotPlace { uid: keys.uid(), index, key_epoch: keys.current() };
-        let body = slots::wrap(keys.master(), place, secret, &*self.session.random)?;
-        let slot = KeySlot { kind: secret.kind() as u8, index, key_epoch: keys.current(), body };
-        let mut object = state.object.clone();
-        object.keys.push(slot.clone());
-        let next = self.seal_next(&state, object, &keys, self.random_tag())?;
-        let sequence = state.object.sequence.0;
-        self.run_sealed("the key slot could not be added", &state, &next, |tx, drive| {
-            let arguments = vec![
-                drive,
-                tx.pure(&sequence)?,
-                self.holder_argument(tx)?,
-                tx.pure(&slot.kind)?,
-                tx.pure(&slot.index)?,
-                tx.pure(&slot.key_epoch.0)?,
-                tx.pure(slot.body.as_slice())?,
-                tx.pure(next.object.seal.as_slice())?,
-                tx.clock()?,
-            ];
-            self.call(tx, "add_slot", arguments).map(drop)
-        })
-        .await?;
-        Ok(index)
-    }
-
-    /// Removes the slot `index`; never the last. Whoever copied the slot before can still open what it opened: rotate the
-    /// keys to keep new data from them.
-    pub async fn remove_slot(&self, index: u32) -> FsResult<()> {
-        let _one = self.changing.lock().await;
-        self.settle().await?;
-        let state = self.refresh().await?;
-        let mut object = state.object.clone();
-        object.keys.retain(|slot| slot.index != index);
-        if object.keys.len() == state.object.keys.len() {
-            return Err(FsError::new(Kind::Posix(libc::ENOENT), format!("the drive has no key slot {index}")));
-        }
-        if object.keys.is_empty() {
-            return Err(FsError::new(Kind::Posix(libc::EPERM), "the last key slot cannot be removed"));
-        }
-        let next = self.seal_next(&state, object, &self.keys(), self.random_tag())?;
-        let sequence = state.object.sequence.0;
-        self.run_sealed("the key slot could not be removed", &state, &next, |tx, drive| {
-            let arguments = vec![
-                drive,
-                tx.pure(&sequence)?,
-                self.holder_argument(tx)?,
-                tx.pure(&index)?,
-                tx.pure(next.object.seal.as_slice())?,
-                tx.clock()?,
-            ];
-            self.call(tx, "remove_slot", arguments).map(drop)
-        })
-        .await
-    }
-
-    /// Starts a new key epoch: a new master key, and a slot for each of `secrets` in place of all slots. Data sealed before
-    /// stays readable to whoever had the old key.
-    pub async fn rotate_keys(&self, secrets: &[SlotSecret]) -> FsResult<()> {
-        let _one = self.changing.lock().await;
-        self.settle().await?;
-        let state = self.refresh().await?;
-        let mut keys = KeyRing::clone(&self.keys());
-        keys.rotate(MasterKey::generate(&*self.session.random))?;
-        let first = state.object.next_slot()?;
-        let mut object = state.object.clone();
-        object.keys.clear();
-        for (secret, index) in secrets.iter().zip(first..) {
-            let place = SlotPlace { uid: keys.uid(), index, key_epoch: keys.current() };
-            let body = slots::wrap(keys.master(), place, secret, &*self.session.random)?;
-            object.keys.push(KeySlot { kind: secret.kind() as u8, index, key_epoch: keys.current(), body });
-        }
-        if object.keys.is_empty() {
-            return Err(FsError::new(Kind::Posix(libc::EINVAL), "new keys need at least one slot"));
-        }
-        object.keyring = keys.chain()?;
-        if object.keyring.len() > MAX_KEYRING {
-            return Err(FsError::new(Kind::Internal, "the drive's keyring is full: no more key epochs fit"));
-        }
-        object.label = seal::seal_label(&keys, &state.label)?;
-        let next = self.seal_next(&state, object, &keys, self.random_tag())?;
-        let sequence = state.object.sequence.0;
-        self.run_sealed("the keys could not be rotated", &state, &next, |tx, drive| {
-            let slots = &next.object.keys;
-            let kinds: Vec<u8> = slots.iter().map(|slot| slot.kind).collect();
-            let indices: Vec<u32> = slots.iter().map(|slot| slot.index).collect();
-            let bodies: Vec<&[u8]> = slots.iter().map(|slot| slot.body.as_slice()).collect();
-            let arguments = vec![
-                drive,
-                tx.pure(&sequence)?,
-                self.holder_argument(tx)?,
-                tx.pure(&keys.current().0)?,
-                tx.pure(&kinds)?,
-                tx.pure(&indices)?,
-                tx.pure(&bodies)?,
-                tx.pure(next.object.keyring.as_slice())?,
-                tx.pure(next.object.label.as_slice())?,
-                tx.pure(next.object.seal.as_slice())?,
-                tx.clock()?,
-            ];
-            self.call(tx, "rotate_keys", arguments).map(drop)
-        })
-        .await?;
-        self.install_keys(keys);
-        Ok(())
-    }
-
     // ----- pieces -----
 
     /// Waits until it is known what became of an earlier transaction of the wallet.
@@ -486,7 +372,13 @@ impl DriveClient {
     }
 
     /// The state after `state` with the fields of `object`, sealed.
-    fn seal_next(&self, state: &DriveState, mut object: DriveObject, keys: &KeyRing, tag: CommitTag) -> FsResult<Next> {
+    pub(super) fn seal_next(
+        &self,
+        state: &DriveState,
+        mut object: DriveObject,
+        keys: &KeyRing,
+        tag: CommitTag,
+    ) -> FsResult<Next> {
         object.sequence = next_sequence(state)?;
         let facts =
             SealFacts { committed_at_ms: self.session.clock.now_ms(), previous: seal::hash(&state.object.seal), tag };
@@ -542,7 +434,7 @@ impl DriveClient {
     }
 
     /// Runs a change that makes the sealed state `next`, and installs it.
-    async fn run_sealed<F>(&self, doing: &str, state: &DriveState, next: &Next, change: F) -> FsResult<()>
+    pub(super) async fn run_sealed<F>(&self, doing: &str, state: &DriveState, next: &Next, change: F) -> FsResult<()>
     where
         F: Fn(&mut Tx, Argument) -> ClientResult<()> + Send + Sync,
     {
@@ -589,7 +481,7 @@ impl DriveClient {
             .collect()
     }
 
-    fn random_tag(&self) -> CommitTag {
+    pub(super) fn random_tag(&self) -> CommitTag {
         let mut tag = CommitTag::default();
         self.session.random.fill(&mut tag);
         tag
@@ -597,8 +489,8 @@ impl DriveClient {
 }
 
 /// A state that was sealed and not yet sent.
-struct Next {
-    object: DriveObject,
+pub(super) struct Next {
+    pub(super) object: DriveObject,
     facts: SealFacts,
 }
 

@@ -125,22 +125,28 @@ impl DriveClient {
         if let Err(error) = settled {
             tracing::warn!(%error, "an earlier transaction of the wallet is not settled yet");
         }
-        let (id, object) = match name {
+        let (id, found) = match name {
             DriveName::Id(id) => (*id, None),
             DriveName::Label(label) => {
-                let (id, object) = find(session, label, secrets).await?;
-                (id, Some(object))
+                let (id, unlocked) = find(session, label, secrets).await?;
+                (id, Some(unlocked))
             }
         };
-        let uid_seen = match &object {
-            Some(object) => session.keys.seen(&object.uid)?.is_some(),
+        let seen = match &found {
+            Some(found) => session.keys.seen(&found.object.uid)?.is_some(),
             None => false,
         };
-        let object = match object {
-            Some(object) if uid_seen => object,
-            _ => session.decode(&first_reading(session, &id).await?)?,
+        let unlocked = match found {
+            Some(found) if seen => found,
+            found => {
+                let object = session.decode(&first_reading(session, &id).await?)?;
+                match found {
+                    // A passphrase takes a second: what it has opened is not opened again.
+                    Some(found) if found.object == object => found,
+                    _ => session.unlock(object, secrets)?,
+                }
+            }
         };
-        let unlocked = session.unlock(object, secrets)?;
         Self::start(session.clone(), id, holder, unlocked).await
     }
 
@@ -399,11 +405,11 @@ async fn first_reading(session: &Session, id: &Address) -> FsResult<ObjectInfo> 
 }
 
 /// The drive of the wallet with this label.
-async fn find(session: &Session, label: &str, secrets: &Secrets) -> FsResult<(Address, DriveObject)> {
+async fn find(session: &Session, label: &str, secrets: &Secrets) -> FsResult<(Address, Unlocked)> {
     let (mut locked, mut found) = (0, Vec::new());
     for (info, object) in session.owned().await? {
-        match session.unlock(object.clone(), secrets) {
-            Ok(unlocked) if unlocked.label == label => found.push((info.id, object)),
+        match session.unlock(object, secrets) {
+            Ok(unlocked) if unlocked.label == label => found.push((info.id, unlocked)),
             Ok(_) => {}
             Err(error) => {
                 locked += 1;

@@ -25,6 +25,7 @@ pub mod package;
 mod pool;
 pub mod seal;
 mod session;
+mod slots;
 mod state;
 
 pub use change::{BlobToRegister, CertifiedBlob, CommitPlan, MAX_CERTIFICATES, MAX_DELETIONS, RegisteredBlob};
@@ -34,7 +35,8 @@ pub use object::{
     DriveObject, HOLDER_BYTES, Holder, KeySlot, Lease, MAX_APPEND, MAX_KEYRING, MAX_LABEL, MAX_LOG, MAX_SEAL, MAX_SLOT,
     MAX_SLOTS,
 };
-pub use pool::Quote;
+pub use pool::{Quote, check_epochs};
 pub use seal::CommitTag;
 pub use session::{DriveSummary, Secrets, Session};
+pub use slots::SlotFacts;
 pub use state::{DriveState, PoolState};

@@ -28,7 +28,11 @@ fn quote(walrus: &WalrusState, bytes: u64, epochs: u32, end_epoch: u32) -> FsRes
     Ok(Quote { frost, bytes, epochs, end_epoch })
 }
 
-fn check_epochs(walrus: &WalrusState, end_epoch: u32) -> FsResult<()> {
+/// Whether the network sells storage until `end_epoch`.
+///
+/// # Errors
+/// [`Kind::Posix`] (`EINVAL`) when it does not; names the limit.
+pub fn check_epochs(walrus: &WalrusState, end_epoch: u32) -> FsResult<()> {
     let last = walrus.epoch().saturating_add(walrus.max_epochs_ahead);
     if end_epoch > last {
         return Err(FsError::new(

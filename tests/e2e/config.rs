@@ -128,7 +128,7 @@ fn quiet_says_nothing_and_verbose_says_more() {
     assert!(loud.contains("DEBUG"), "{loud}");
     let blob = machine.path("blob");
     fs::write(&blob, "content").unwrap();
-    let stored = machine.json(&["blob", "put", blob.to_str().unwrap(), "--json"]);
+    let stored = machine.json(&["blob", "put", blob.to_str().unwrap(), "--yes", "--json"]);
     let id = machine.json(&["blob", "id", blob.to_str().unwrap(), "--shards", "10", "--json"]);
     assert_eq!(stored["blob_id"], id["blob_id"]);
     assert_eq!((&stored["size"], &id["size"]), (&7.into(), &7.into()));

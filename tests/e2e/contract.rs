@@ -198,7 +198,16 @@ fn drives_that_do_not_exist_or_do_not_open() {
 
     let passphrase = machine.path("passphrase");
     fs::write(&passphrase, "correct horse battery staple walrus 42\n").unwrap();
-    machine.ok(&["drive", "create", "locked", "--capacity", "8G", "--passphrase-file", passphrase.to_str().unwrap()]);
+    machine.ok(&[
+        "drive",
+        "create",
+        "locked",
+        "--capacity",
+        "8G",
+        "--yes",
+        "--passphrase-file",
+        passphrase.to_str().unwrap(),
+    ]);
     let wrong = machine.path("wrong");
     fs::write(&wrong, "incorrect horse battery staple walrus 42\n").unwrap();
     let option = format!("passphrase_file={}", wrong.display());

@@ -7,6 +7,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no users")]
 
 mod config;
+mod consent;
 mod contract;
 mod damage;
 mod data;
@@ -17,6 +18,7 @@ mod fsck;
 mod harness;
 mod helpers;
 mod hot;
+mod keys;
 mod logs;
 mod networks;
 mod obstacles;

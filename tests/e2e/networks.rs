@@ -64,7 +64,7 @@ fn settings_of_sui_and_walrus_are_enough_to_store_and_read() {
     let (file, bytes) = (machine.path("file"), noise(1, 30_000));
     fs::write(&file, &bytes).unwrap();
     let here = format!("{walrus}#here");
-    let id = machine.ok(&["blob", "put", file.to_str().unwrap(), "--network", &here]);
+    let id = machine.ok(&["blob", "put", file.to_str().unwrap(), "--yes", "--network", &here]);
     let copy = machine.path("copy");
     machine.ok(&["blob", "get", id.trim(), "-o", copy.to_str().unwrap(), "--network", &here]);
     assert_eq!(fs::read(&copy).unwrap(), bytes);
@@ -109,7 +109,7 @@ fn the_drive_package_is_published_by_a_transaction_that_can_be_looked_at() {
 
     // The local network runs no bytecode: it says so before anything is signed or paid.
     let before = machine.json(&["wallet", "balance", "--json"]);
-    let refused = machine.run(&["contract", "publish", "--again"]);
+    let refused = machine.run(&["contract", "publish", "--again", "--yes"]);
     assert!(!refused.status.success() && stderr(&refused).contains("cannot be published"), "{}", stderr(&refused));
     assert_eq!(machine.json(&["wallet", "balance", "--json"]), before);
 }

@@ -74,7 +74,7 @@ for (const size of process.env.SDK_SIZES.split(',').map(Number)) {
 
   test(`${size} bytes written by walrusfs`, async (t) => {
     const blob = noise(`written by walrusfs ${size}`, size);
-    const blobId = await withFile(blob, (name) => walrusfs('blob', 'put', name));
+    const blobId = await withFile(blob, (name) => walrusfs('blob', 'put', name, '--yes'));
     const reading = performance.now();
     const found = await stranger().walrus.getBlob({ blobId });
     same(await found.asFile().bytes(), blob, 'getBlob');

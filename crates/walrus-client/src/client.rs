@@ -250,6 +250,11 @@ impl WalrusClient {
             .await
     }
 
+    /// Whether storing this permanent blob for `epochs` costs `owner` nothing, because one that serves is registered already.
+    pub async fn has_paid_for(&self, owner: &Address, blob_id: &BlobId, epochs: u32) -> ClientResult<bool> {
+        Ok(self.usable_blob(owner, blob_id, epochs, false).await?.is_some())
+    }
+
     /// A `Blob` object of the wallet that serves: same blob, same kind, long enough; certified ones first.
     async fn usable_blob(
         &self,

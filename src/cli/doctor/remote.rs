@@ -1,13 +1,16 @@
 //! What a mount needs of the network: a chain that answers, a clock that agrees with it, nodes, money, and drives that are paid for.
 
 use super::{Finding, State};
+use crate::cli::args::SecretArgs;
+use crate::cli::config::Config;
 use crate::cli::devnet;
 use crate::cli::exit::Failure;
 use crate::cli::home::Home;
 use crate::cli::output;
+use crate::cli::secrets;
 use crate::cli::session::{self, LOCAL};
 use crate::drive::keep::KeysFolder;
-use crate::drive::{self, DriveClient, DriveName, HOLDER_BYTES, Holder, Secrets};
+use crate::drive::{self, DriveClient, DriveName, HOLDER_BYTES, Holder};
 use crate::seam::{Clock, OsRandom, SystemClock};
 use futures::StreamExt;
 use redstuff::BlobId;
@@ -259,7 +262,13 @@ async fn drives(home: &Home, executor: Arc<Executor>, state: &WalrusState) -> Ve
         Ok(session) => session,
         Err(error) => return vec![Finding::failed("drives", error.to_string(), "see the keys folder")],
     };
-    let listed = match in_time(session.list(&Secrets::default())).await {
+    // A configuration that cannot be read is a finding of its own.
+    let options = Config::load(home).and_then(|config| config.options(None)).unwrap_or_default();
+    let secrets = match secrets::given(&options, &SecretArgs::default()) {
+        Ok(secrets) => secrets,
+        Err(why) => return vec![Finding::failed("drives", why.to_string(), "correct key_file= or passphrase_file=")],
+    };
+    let listed = match in_time(session.list(&secrets)).await {
         Ok(listed) => listed,
         Err(why) => return vec![Finding::failed("drives", format!("cannot be listed: {why}"), "try again")],
     };
@@ -270,12 +279,12 @@ async fn drives(home: &Home, executor: Arc<Executor>, state: &WalrusState) -> Ve
             findings.push(Finding::warning(
                 "drives",
                 found,
-                "copy its key file into the keys folder, or mount with key_file=",
+                "copy its key file into the keys folder, or give key_file= or passphrase_file=",
             ));
             continue;
         };
         // Looking takes no lease: the holder is nobody's.
-        let (name, secrets) = (DriveName::Id(drive.id), Secrets::default());
+        let name = DriveName::Id(drive.id);
         let opened = DriveClient::open(&session, &name, &secrets, Holder([0; HOLDER_BYTES]));
         findings.push(match in_time(opened).await {
             Ok(opened) => {

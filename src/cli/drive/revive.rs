@@ -3,7 +3,7 @@
 use super::{Wanted, agree_on_pool, open};
 use crate::check::revive::{Kept, Revived, bring_back, kept, missing};
 use crate::check::{Certain, Subject, WalrusStorage};
-use crate::cli::args::NetworkArgs;
+use crate::cli::args::DriveArgs;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::home::Home;
 use crate::cli::mount::assemble::Service;
@@ -32,12 +32,12 @@ struct Outcome {
 /// Runs the command; `(yes, json)` are the options of these names.
 pub(super) async fn run(
     home: &Home,
-    name: &str,
+    target: &DriveArgs,
     wanted: Wanted,
     (yes, json): (bool, bool),
-    network: &NetworkArgs,
 ) -> Result<(), Failure> {
-    let (mut account, drive) = open(home, name, network).await?;
+    let name = &target.name;
+    let (mut account, drive) = open(home, target).await?;
     let service = unmounted(home, &account, drive, Access { read_only: false, damaged: false }).await?;
     let revived = revive(&mut account, &service, name, wanted, yes).await;
     // Also after a refusal: the lease goes back.

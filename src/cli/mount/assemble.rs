@@ -5,15 +5,16 @@ use super::serve::{OpenDrive, Pipeline, ask_to_leave};
 use super::spawn::Parent;
 use crate::cache::{CacheConfig, PackReader, SliverCache};
 use crate::check::{Certain, Storage, WalrusStorage};
+use crate::cli::args::SecretArgs;
 use crate::cli::control::Status;
 use crate::cli::cost::{CostBook, clamped};
 use crate::cli::exit::{Code, Failure};
 use crate::cli::home::{Home, private_dir, write_private};
 use crate::cli::options::{Lease, MountOptions};
 use crate::cli::output;
+use crate::cli::secrets;
 use crate::cli::session::{self, Account};
 use crate::cli::status::sockets;
-use crate::crypto::slots::{Argon2Cost, Passphrase, SlotSecret};
 use crate::drive::{self, CreateOptions, DriveClient, Holder, Secrets};
 use crate::error::{FsResult, Kind};
 use crate::fuse::Loader;
@@ -30,13 +31,12 @@ use parking_lot::Mutex;
 use redstuff::Params;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use walrus_client::chain::{Committee, Node, WalrusState};
 use walrus_client::client::WalrusClient;
-use zeroize::Zeroizing;
 
 /// Encoded capacity of the drive that is made unasked, bytes (design.md 10).
 const DEFAULT_CAPACITY: u64 = 256 << 30;
@@ -104,50 +104,6 @@ pub(crate) fn holder(home: &Home) -> Result<Holder, Failure> {
     Ok(Holder(id))
 }
 
-fn secrets(handover: &Handover) -> Result<Secrets, Failure> {
-    let options = &handover.request.options;
-    let mut found = Vec::new();
-    if let Some(path) = &options.key_file {
-        let key = drive::keep::read_key_file(path)
-            .map_err(|error| Failure::from_fs(format!("the key file {} cannot be used", path.display()), error))?;
-        let key =
-            key.ok_or_else(|| Failure::new(Code::NotFound, format!("there is no key file {}", path.display())))?;
-        found.push(SlotSecret::KeyFile(key));
-    }
-    if let Some(path) = &options.passphrase_file {
-        found.push(passphrase_of(path)?);
-    }
-    found.extend(credentials()?);
-    if let Some(typed) = &handover.secrets.passphrase {
-        found.push(passphrase(typed)?);
-    }
-    Ok(Secrets(found))
-}
-
-/// What systemd gives the unit (`LoadCredential=`): a passphrase, a key file, or neither.
-fn credentials() -> Result<Vec<SlotSecret>, Failure> {
-    let Some(dir) = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from) else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    if let Some(key) = drive::keep::read_key_file(&dir.join("walrusfs.key"))
-        .map_err(|error| Failure::from_fs("the credential walrusfs.key cannot be used", error))?
-    {
-        found.push(SlotSecret::KeyFile(key));
-    }
-    let path = dir.join("walrusfs.passphrase");
-    if path.exists() {
-        found.push(passphrase_of(&path)?);
-    }
-    Ok(found)
-}
-
-/// The secret of a passphrase file: its first line.
-pub(crate) fn passphrase_of(path: &Path) -> Result<SlotSecret, Failure> {
-    let text = std::fs::read_to_string(path).map(Zeroizing::new);
-    let text =
-        text.map_err(|error| Failure::from_io(format!("cannot read the passphrase file {}", path.display()), error))?;
-    passphrase(text.lines().next().unwrap_or_default())
-}
-
 /// The drive as the drive room names it.
 pub(crate) fn drive_name(name: &DriveName) -> Result<drive::DriveName, Failure> {
     Ok(match name {
@@ -158,11 +114,6 @@ pub(crate) fn drive_name(name: &DriveName) -> Result<drive::DriveName, Failure> 
     })
 }
 
-fn passphrase(text: &str) -> Result<SlotSecret, Failure> {
-    let passphrase = Passphrase::new(text).map_err(|error| Failure::from_fs("the passphrase cannot be used", error))?;
-    Ok(SlotSecret::Passphrase(passphrase, Argon2Cost::DEFAULT))
-}
-
 async fn open_drive(
     handover: &Handover,
     account: &mut Account,
@@ -171,7 +122,10 @@ async fn open_drive(
 ) -> Result<DriveClient, Failure> {
     let request = &handover.request;
     let name = drive_name(&request.drive)?;
-    let secrets = secrets(handover)?;
+    let mut secrets = secrets::given(&request.options, &SecretArgs::default())?;
+    if let Some(typed) = &handover.secrets.passphrase {
+        secrets.0.push(secrets::passphrase(typed)?);
+    }
     match DriveClient::open(&account.session, &name, &secrets, holder).await {
         Ok(drive) => Ok(drive),
         Err(error) if error.kind() == Kind::Posix(libc::ENOENT) && request.create => {

@@ -1,8 +1,9 @@
 //! Questions at a terminal, or their usual answers.
 
+use crate::cli::consent;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, Write};
 
 /// Somebody who answers: a person at a terminal, or `--yes`, which takes every usual answer.
 pub(super) struct Dialogue {
@@ -13,13 +14,13 @@ impl Dialogue {
     /// # Errors
     /// There is nobody to ask, and no `--yes`.
     pub(super) fn new(yes: bool) -> Result<Self, Failure> {
-        let somebody = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        if !yes && !somebody {
-            return Err(Failure::usage(
-                "setup asks questions: run it at a terminal, or give --yes to take the usual answers",
-            ));
+        match consent::nobody() {
+            Some(why) if !yes => Err(Failure::usage(format!(
+                "nothing was paid: {why}, and setup asks questions; give --yes to take the usual answers and agree to the price in \
+                 advance"
+            ))),
+            _ => Ok(Self { yes }),
         }
-        Ok(Self { yes })
     }
 
     /// Whether somebody is there.

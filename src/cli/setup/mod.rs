@@ -7,18 +7,18 @@
 mod dialogue;
 mod wallet;
 
-use super::args::{NetworkArgs, SetupArgs};
+use super::args::{NetworkArgs, SecretArgs, SetupArgs};
 use super::config;
 use super::contract;
 use super::exit::{Code, Failure};
 use super::home::Home;
 use super::logging;
 use super::mount::assemble;
-use super::mount::request::DEFAULT_LABEL;
+use super::mount::request::{DEFAULT_LABEL, DriveName};
 use super::session::{self, Account};
 use super::wallet::client_failure;
-use super::{output, wallet as wallet_command};
-use crate::drive::{self, CreateOptions, DriveClient, DriveSummary, Secrets};
+use super::{output, secrets, wallet as wallet_command};
+use crate::drive::{self, CreateOptions, DriveClient, DriveSummary};
 use crate::seam::{Clock, SystemClock};
 use dialogue::Dialogue;
 use serde::Serialize;
@@ -235,7 +235,10 @@ async fn make_drive(
     for line in std::mem::take(&mut account.made) {
         dialogue.say(line);
     }
-    let listed = account.session.list(&Secrets::default()).await;
+    let drive = args.name.as_deref().map(DriveName::parse).transpose()?;
+    let options = config::Config::load(home)?.options(drive.as_ref())?;
+    let opening = secrets::given(&options, &SecretArgs::default())?;
+    let listed = account.session.list(&opening).await;
     let drives = listed.map_err(|error| Failure::from_fs("the drives cannot be listed", error))?;
     let label = match &args.name {
         Some(name) => name.clone(),
@@ -249,7 +252,7 @@ async fn make_drive(
             dialogue.ask("Drive", DEFAULT_LABEL)?
         }
     };
-    super::mount::request::DriveName::parse(&label)?;
+    DriveName::parse(&label)?;
     if let Some(drive) = drives.into_iter().find(|drive| drive.label.as_ref() == Some(&label)) {
         dialogue.say(format!("The drive `{label}` exists; nothing is to be paid."));
         if args.size.is_some() || args.epochs.is_some() {
@@ -310,7 +313,7 @@ async fn pay(
         dialogue.say(format!(
             "\nDrive `{label}` for {} of files, paid until {} ({epochs} epochs):\n\
              \x20 storage    {} for {} of encoded capacity\n\
-             \x20 gas        at most {}; most of it comes back when the drive is destroyed\n\
+             \x20 gas        at most {}; most of it is for keeping the drive's object on the chain\n\
              \x20 writing    {} for each GiB, when you write it, and some gas for each commit\n\
              \x20 wallet     {} and {} at {}",
             output::bytes(size),
