@@ -203,3 +203,23 @@ fn slots_come_and_go_and_keys_rotate() {
     ends(here.command(&["drive", "info", "media", "--key-file", &new]), 0);
     assert!(!is_mounted(&point) && !is_mounted(&elsewhere));
 }
+
+#[test]
+fn at_a_terminal_passphrases_are_asked_for() {
+    let here = Machine::with_network(&["--nodes", "4", "--shards", "10"]);
+    here.ok(&["drive", "create", "media", "--capacity", "2G", "--yes"]);
+    for (second, code) in [("something else", 2), (WORDS, 0)] {
+        let mut terminal = Terminal::start(here.command(&["drive", "key", "add", "media"]));
+        terminal.answer("new passphrase of media: ", WORDS);
+        terminal.answer("the same again: ", second);
+        let (ended, _, shown) = terminal.end();
+        assert!(ended == code && !shown.contains(WORDS), "{ended}: {shown}");
+    }
+    for (words, code) in [("something else", 3), (WORDS, 0)] {
+        let mut terminal = Terminal::start(here.command(&["drive", "key", "rotate", "media"]));
+        terminal.answer("passphrase of slot 1 of media: ", words);
+        let (ended, _, shown) = terminal.end();
+        assert_eq!(ended, code, "{shown}");
+    }
+    assert_eq!(slots(&here, &[]), [row(2, "key file", true), row(3, "passphrase", false)]);
+}

@@ -144,8 +144,9 @@ pub struct SecretArgs {
 pub enum KeyCommand {
     /// List the key slots of a drive
     #[command(after_help = "\
-A drive has up to 16 slots, each with one way to open it. A slot stands on the chain, where anyone can see of which kind it is.
-`opens here` says that a key file or passphrase at hand opens it: the key file in the keys folder, or what was given.
+A drive has up to 16 slots, each with one way to open it. A slot stands on the chain, where
+anyone can see of which kind it is. `opens here` says that a key file or passphrase at hand opens
+it: the key file in the keys folder, or what was given.
 
 Examples:
   walrusfs drive key list media
@@ -160,9 +161,10 @@ Examples:
     },
     /// Add a way to open a drive
     #[command(after_help = "\
-Without a file it asks at the terminal for a new passphrase, twice. A passphrase slot stands on a public chain for ever, also after
-it was removed, and anyone can guess at it there: a weak passphrase is refused, six random words are good. The drive must not be
-mounted for writing anywhere. It costs some gas.
+Without a file it asks at the terminal for a new passphrase, twice. A passphrase slot stands on a
+public chain for ever, also after it was removed, and anyone can guess at it there: a weak
+passphrase is refused, six random words are good. The drive must not be mounted for writing
+anywhere. It costs some gas.
 
 Examples:
   walrusfs drive key add media --new-passphrase-file pass.txt
@@ -184,10 +186,11 @@ Examples:
     },
     /// Remove a way to open a drive; never the last
     #[command(after_help = "\
-From now on the drive as the chain shows it does not open that way. The chain does not forget: whoever has the key file or passphrase
-of the slot, and access to the chain's past, can still find the drive's key there, and with it everything that is and will be
-written, until the keys are rotated. Whoever has opened the drive before may have kept what was in it. The drive must not be
-mounted for writing anywhere. It costs some gas.
+From now on the drive as the chain shows it does not open that way. The chain does not forget:
+whoever has the key file or passphrase of the slot, and access to the chain's past, can still
+find the drive's key there, and with it everything that is and will be written, until the keys
+are rotated. Whoever has opened the drive before may have kept what was in it. The drive must not
+be mounted for writing anywhere. It costs some gas.
 
 Examples:
   walrusfs drive key remove media 0
@@ -204,14 +207,17 @@ Examples:
     },
     /// Give a drive a new key, for all that is written from now on
     #[command(after_help = "\
-New data is sealed with a new key; what has been written already is not sealed again: it stays readable, for ever, to whoever
-had the old key and gets hold of the stored blobs. Every slot is made anew, with a new number, from the key file or passphrase
-that opens it: the key file in the keys folder, and what --key-file and --passphrase-file (each may be repeated) give; at a terminal
-missing passphrases are asked for. A slot that nothing at hand opens stops it, or is left out with --drop-others.
+New data is sealed with a new key; what has been written already is not sealed again: it stays
+readable, for ever, to whoever had the old key and gets hold of the stored blobs. Every slot is
+made anew, with a new number, from the key file or passphrase that opens it: the key file in the
+keys folder, and what --key-file and --passphrase-file (each may be repeated) give; at a terminal
+missing passphrases are asked for. A slot that nothing at hand opens stops it, or is left out
+with --drop-others.
 
-The key files and passphrases themselves stay as they are. When one of them is in wrong hands, first add another
-(`drive key add`) and remove the slot that it opens (`drive key remove`), then rotate. The drive must not be mounted for writing
-anywhere; where it is mounted to be read, it must be mounted again. It costs some gas.
+The key files and passphrases themselves stay as they are. When one of them is in wrong hands,
+first add another (`drive key add`) and remove the slot that it opens (`drive key remove`), then
+rotate. The drive must not be mounted for writing anywhere; where it is mounted to be read, it
+must be mounted again. It costs some gas.
 
 Examples:
   walrusfs drive key rotate media

@@ -228,7 +228,8 @@ async fn remove(home: &Home, target: &DriveArgs, index: u32, yes: bool) -> Resul
     removed.map_err(|error| Failure::from_fs(&doing, error))?;
     output::line(format!("slot {index} ({}) does not open {name} any more", kind_name(&slot)));
     output::note(format!(
-        "the chain's past still shows it: `walrusfs drive key rotate {name}` keeps what is written from now on from whoever has its secret"
+        "the chain's past still shows it: `walrusfs drive key rotate {name}` keeps what is written from now on from whoever has its \
+         secret"
     ));
     Ok(())
 }
