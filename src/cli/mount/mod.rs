@@ -41,7 +41,13 @@ pub fn run(args: &MountArgs) -> Result<(), Failure> {
     make_default_folder(&request)?;
     check(&mut request)?;
     if args.foreground {
-        return daemon::run_here(&home, Handover { request, secrets: Secrets::default() });
+        return match daemon::run_here(&home, Handover { request: request.clone(), secrets: Secrets::default() }) {
+            Err(failure) if failure.is_passphrase_wanted() && std::io::stdin().is_terminal() => {
+                let secrets = typed(&request)?;
+                daemon::run_here(&home, Handover { request, secrets })
+            }
+            ended => ended,
+        };
     }
     start(&home, request, |text| output::note(text))
 }
@@ -95,14 +101,20 @@ fn check(request: &mut MountRequest) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The passphrase of the drive, as somebody types it.
+fn typed(request: &MountRequest) -> Result<Secrets, Failure> {
+    let typed = rpassword::prompt_password(format!("passphrase of {}: ", request.drive.source()))
+        .map_err(|error| Failure::from_io("cannot read a passphrase", error))?;
+    Ok(Secrets { passphrase: Some(typed) })
+}
+
 /// Starts the mount process; asks for a passphrase when the drive needs one and somebody is there to type it.
 fn start(home: &Home, request: MountRequest, mut say: impl FnMut(&str)) -> Result<(), Failure> {
     let first = Handover { request, secrets: Secrets::default() };
     match spawn::start(home, &first, &mut say) {
         Err(spawn::Refused::NeedsPassphrase(_)) if std::io::stdin().is_terminal() => {
-            let typed = rpassword::prompt_password(format!("passphrase of {}: ", first.request.drive.source()))
-                .map_err(|error| Failure::from_io("cannot read a passphrase", error))?;
-            let second = Handover { request: first.request, secrets: Secrets { passphrase: Some(typed) } };
+            let secrets = typed(&first.request)?;
+            let second = Handover { request: first.request, secrets };
             spawn::start(home, &second, &mut say).map_err(spawn::Refused::into_failure)
         }
         Err(refused) => Err(refused.into_failure()),
