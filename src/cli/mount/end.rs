@@ -122,7 +122,7 @@ impl Life<'_> {
             tokio::select! {
                 () = self.mounted.ended() => {
                     if detached {
-                        return self.drain(Waiters::default(), Instant::now() + TERM_DRAIN, true).await;
+                        return self.drain(Waiters::default(), TERM_DRAIN, true).await;
                     }
                     tracing::warn!("the mount was taken away without `walrusfs umount`; the journal keeps what is pending");
                     return (close(self.drive).await, Vec::new());
@@ -161,13 +161,12 @@ impl Life<'_> {
             }
             drop(hurry);
         }
-        let until = Instant::now() + timeout;
         if tokio::time::timeout(LET_GO, self.mounted.ended()).await.is_ok() {
-            return Some(self.drain(waiters, until, true).await);
+            return Some(self.drain(waiters, timeout, true).await);
         }
         // Programs use it on: it is served until they let go. What is there now is certified for who waits.
         *detached = true;
-        let (result, waiters) = self.certify(waiters, until, true).await;
+        let (result, waiters) = self.certify(waiters, timeout, true).await;
         match &result {
             Err(failure) if matches!(failure.code(), Code::Interrupted | Code::Busy) => {
                 let closed = close(self.drive).await.and(result);
@@ -198,35 +197,37 @@ impl Life<'_> {
             }
         }
         drop(hurry);
-        self.drain(Waiters::default(), Instant::now() + TERM_DRAIN, false).await
+        self.drain(Waiters::default(), TERM_DRAIN, false).await
     }
 
     /// Certifies what is pending, then closes the drive. `patient`: the first signal only shortens the wait.
-    async fn drain(&mut self, waiters: Waiters, until: Instant, patient: bool) -> End {
+    async fn drain(&mut self, waiters: Waiters, timeout: Duration, patient: bool) -> End {
         // After a lazy unmount, or with the mount in another namespace, programs may use it on.
         let gone = tokio::time::timeout(LET_GO, self.mounted.ended()).await.is_ok();
-        if until > Instant::now()
+        if !timeout.is_zero()
             && gone
             && let Err(error) = self.drive.pipeline.let_go().await
         {
             tracing::warn!(%error, "files without names could not be removed; the next mount does it");
         }
-        let (result, waiters) = self.certify(waiters, until, patient).await;
+        let (result, waiters) = self.certify(waiters, timeout, patient).await;
         let result = close(self.drive).await.and(result);
         let told = waiters.finish(&result).await;
         (result, told)
     }
 
-    /// Waits until everything done so far is certified, for those who wait and at least until `until`.
+    /// Waits until everything done so far is certified, for those who wait and for `timeout` at least; not at all when that is zero.
+    /// `patient`: the first signal only shortens it.
     async fn certify(
         &mut self,
         mut waiters: Waiters,
-        mut until: Instant,
+        timeout: Duration,
         mut patient: bool,
     ) -> (Result<(), Failure>, Waiters) {
-        if until <= Instant::now() {
+        if timeout.is_zero() {
             return (Ok(()), waiters);
         }
+        let mut until = Instant::now() + timeout;
         let drive = self.drive;
         let mut synced = drive.pipeline.sync();
         let mut progress = tokio::time::interval(PROGRESS);
