@@ -19,7 +19,7 @@ use crate::vfs::{self, Barrier, Caller, Outcome, RenameMode, Vfs, WriteFlags};
 use parking_lot::Mutex;
 use sim::{Archive, DriveObject, Fate, Fates, Outside, Point, Sealed, Sim, next_epoch};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -539,16 +539,21 @@ fn a_disk_that_fills_at_any_point_of_a_commit_costs_time_only() {
     for point in [Encode, Register, Upload, Confirmed, Commit, Committed] {
         let world = World::new();
         let disk = PowerCut::default();
-        let (here, mut full) = (disk.clone(), false);
+        let (here, fills) = (disk.clone(), Arc::new(AtomicBool::new(false)));
+        let once = Arc::clone(&fills);
         let fates: Fates = Box::new(move |_, at| {
             // Others fill the disk once.
-            if at == point && !std::mem::replace(&mut full, true) {
+            if at == point && once.swap(false, SeqCst) {
                 here.fail(true, false);
             }
             Fate::Go
         });
         let machine = world.boot(disk.clone(), fates);
         machine.run(replace(&machine.engine, &machine.parts.vfs, 1)).unwrap();
+        fills.store(true, SeqCst);
+        // Something to commit. A commit that simulated time has begun already may fill the disk under it: then that is refused.
+        let again = machine.run(replace(&machine.engine, &machine.parts.vfs, 1));
+        assert!(again.as_ref().err().is_none_or(|error| error.kind() == Kind::DiskFull), "{again:?}");
         let engine = Arc::clone(&machine.engine);
         // Sealing and encoding take real time, while the simulated one runs on.
         let waited = |until: fn(&Option<Problem>) -> bool| {
