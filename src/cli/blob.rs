@@ -129,7 +129,7 @@ async fn agree_on_blob(purse: &Purse, id: &BlobId, size: u64, epochs: u32, yes: 
     }
     let state = purse.client.state().await.map_err(storing())?;
     let seen = purse.client.blob_cost(size, epochs).await.map_err(storing())?;
-    let term = consent::epochs(epochs);
+    let term = output::count(u64::from(epochs), "epoch");
     let quote = Quote { frost: seen, bytes: size, epochs, end_epoch: state.epoch().saturating_add(epochs) };
     consent::agree(&format!("storing {} for {term}", output::bytes(size)), &quote, yes)?;
     // An answer may take as long as it likes, and a price may change meanwhile.

@@ -332,7 +332,7 @@ fn edit(path: &Path) -> Result<(), Failure> {
             Ok(_) => break edited,
             Err(failure) if std::io::stdin().is_terminal() => {
                 failure.print();
-                if super::drive::ask("edit it again?", false).is_err() {
+                if super::consent::ask_to_change("edit it again?", false).is_err() {
                     return Err(kept(failure));
                 }
             }

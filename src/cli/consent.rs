@@ -37,11 +37,6 @@ pub(super) fn agree(what: &str, quote: &Quote, yes: bool) -> Result<(), Failure>
     pay(&format!("{what} costs {price} (paid until epoch {})", quote.end_epoch), yes)
 }
 
-/// A number of epochs, for people: `1 epoch`, `3 epochs`.
-pub(super) fn epochs(count: u32) -> String {
-    format!("{count} epoch{}", if count == 1 { "" } else { "s" })
-}
-
 /// Asks whether to pay, unless that was answered in advance.
 ///
 /// # Errors

@@ -3,11 +3,9 @@
 mod keys;
 mod revive;
 
-pub(super) use super::consent::ask;
-
 use super::args::{DriveArgs, DriveCommand, DriveCreateArgs, NetworkArgs, SecretArgs};
 use super::config::Config;
-use super::consent::{self, agree, nobody};
+use super::consent::{agree, nobody};
 use super::cost::Cost;
 use super::exit::{Code, Failure};
 use super::home::Home;
@@ -125,7 +123,7 @@ async fn agree_on_pool(
         Ok(quote) => quote,
         refused => return Ok(refused),
     };
-    let (size, term) = (output::bytes(capacity), consent::epochs(epochs));
+    let (size, term) = (output::bytes(capacity), output::count(u64::from(epochs), "epoch"));
     agree(&format!("{size} of encoded capacity for {term}"), &quote, yes)?;
     account.fund(with_margin(quote.frost)).await?;
     Ok(Ok(quote))
@@ -284,7 +282,7 @@ async fn extend(home: &Home, target: &DriveArgs, epochs: u32, yes: bool) -> Resu
     let (mut account, drive) = open(home, target).await?;
     let extending = |error| Failure::from_fs(format!("drive {name} cannot be extended"), error);
     let quote = drive.quote_extend(epochs).await.map_err(extending)?;
-    agree(&format!("{} more", consent::epochs(epochs)), &quote, yes)?;
+    agree(&format!("{} more", output::count(u64::from(epochs), "epoch")), &quote, yes)?;
     account.fund(with_margin(quote.frost)).await?;
     let pool = drive.extend(&quote).await.map_err(extending)?;
     let id = drive.id().to_string();

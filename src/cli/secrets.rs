@@ -96,7 +96,11 @@ pub(super) fn typed_twice(of: &str) -> Result<SlotSecret, Failure> {
     passphrase(&first)
 }
 
-fn prompt(question: &str) -> Result<Zeroizing<String>, Failure> {
+/// Asks at the terminal for a secret; it is not shown.
+///
+/// # Errors
+/// There is no terminal.
+pub(super) fn prompt(question: &str) -> Result<Zeroizing<String>, Failure> {
     rpassword::prompt_password(question)
         .map(Zeroizing::new)
         .map_err(|error| Failure::from_io("cannot read a passphrase", error))

@@ -428,7 +428,7 @@ async fn find(session: &Session, label: &str, secrets: &Secrets) -> FsResult<(Ad
         Some(found) => Ok(found),
         None if locked > 0 => Err(FsError::new(
             Kind::WrongKey,
-            format!("no drive that the keys at hand open is called {label}; {locked} drives of the wallet stay locked"),
+            format!("no drive that the keys at hand open is called {label}; of the wallet's, {locked} stay locked"),
         )),
         None => Err(FsError::new(
             Kind::Posix(libc::ENOENT),

@@ -134,6 +134,14 @@ pub(crate) struct Mount {
     pub(crate) read_only: bool,
 }
 
+impl Mount {
+    /// Its device number, as `st_dev` has it.
+    fn number(&self) -> Option<u64> {
+        let (major, minor) = self.device.split_once(':')?;
+        Some(nix::sys::stat::makedev(major.parse().ok()?, minor.parse().ok()?))
+    }
+}
+
 /// Parses mountinfo (proc_pid_mountinfo(5)): `id parent major:minor root path options fields... - type source options`.
 fn parse_mountinfo(text: &[u8]) -> Vec<Mount> {
     let field = |bytes: &[u8]| PathBuf::from(OsString::from_vec(unescape(bytes)));
@@ -392,8 +400,8 @@ pub fn remount(path: &Path, wanted: Remount) -> Result<(), MountError> {
 
 /// Whether the kernel refuses changes of the mount of device `device` at `path`.
 pub(crate) fn is_read_only(path: &Path, device: Option<u64>) -> bool {
-    let mount = mount_at(path).ok().flatten().filter(|_| device_of(path) == device);
-    mount.is_some_and(|mount| mount.read_only)
+    let mount = mount_at(path).ok().flatten();
+    mount.is_some_and(|mount| mount.read_only && mount.number() == device)
 }
 
 /// Unmounts `path`; `lazy` takes it away even while programs use it, `force` ends requests that nobody answers.
@@ -448,9 +456,7 @@ pub(crate) fn raise_read_ahead(path: &Path, kib: u32) {
 
 /// The device number of the file system mounted at `path`, as `st_dev` has it.
 pub(crate) fn device_of(path: &Path) -> Option<u64> {
-    let mount = mount_at(path).ok()??;
-    let (major, minor) = mount.device.split_once(':')?;
-    Some(nix::sys::stat::makedev(major.parse().ok()?, minor.parse().ok()?))
+    mount_at(path).ok()??.number()
 }
 
 #[cfg(test)]

@@ -193,7 +193,7 @@ impl Life<'_> {
             if unmount(self.mounted, false).await.is_err()
                 && let Err(failure) = unmount(self.mounted, true).await
             {
-                return (Err(failure), Vec::new());
+                return (close(self.drive).await.and(Err(failure)), Vec::new());
             }
         }
         drop(hurry);

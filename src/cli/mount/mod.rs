@@ -22,8 +22,8 @@ use super::config::Config;
 use super::exit::Failure;
 use super::helper::MountCall;
 use super::home::Home;
-use super::output;
 use super::umount::from_mount;
+use super::{output, secrets};
 use crate::fuse::Mountpoint;
 use request::{Handover, MountRequest, Secrets};
 use std::io::IsTerminal;
@@ -103,9 +103,8 @@ fn check(request: &mut MountRequest) -> Result<(), Failure> {
 
 /// The passphrase of the drive, as somebody types it.
 fn typed(request: &MountRequest) -> Result<Secrets, Failure> {
-    let typed = rpassword::prompt_password(format!("passphrase of {}: ", request.drive.source()))
-        .map_err(|error| Failure::from_io("cannot read a passphrase", error))?;
-    Ok(Secrets { passphrase: Some(typed) })
+    let mut typed = secrets::prompt(&format!("passphrase of {}: ", request.drive.source()))?;
+    Ok(Secrets { passphrase: Some(std::mem::take(&mut *typed)) })
 }
 
 /// Starts the mount process; asks for a passphrase when the drive needs one and somebody is there to type it.

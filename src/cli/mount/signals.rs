@@ -33,17 +33,19 @@ impl Ending {
 
     /// Returns when one came.
     pub(super) async fn any(&mut self) {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
-            _ = hangup => {}
+            () = came(&mut self.hangup) => {}
         }
+    }
+}
+
+/// Returns when `signal` came; never when it is not listened to.
+async fn came(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 
@@ -70,14 +72,8 @@ pub(super) fn heed(origin: Origin, status: impl Fn() -> Status + Send + 'static)
     let origin = Arc::new(origin);
     tokio::spawn(async move {
         loop {
-            let hung_up = async {
-                match &mut hangup {
-                    Some(hangup) => hangup.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
-                _ = hung_up => {
+                () = came(&mut hangup) => {
                     let origin = Arc::clone(&origin);
                     // Files are read and opened.
                     let _ = tokio::task::spawn_blocking(move || origin.reload()).await;

@@ -283,7 +283,7 @@ pub const OPTIONS: &[Spec] = &[
         o.journal_dir = v.path()?;
         Ok(())
     }),
-    row("journal_size", "SIZE", "3G", "bytes of changes that may wait", |o, v| {
+    row("journal_size", "SIZE", "3G", "bytes of changes that may wait, at least 16M", |o, v| {
         let size = v.size()?;
         if size.is_some_and(|size| size < JOURNAL_LEAST) {
             return Err("is at least 16M".to_owned());
